@@ -1,0 +1,457 @@
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <msgpack/pack.h>
+
+#include "broker/core/state.h"
+#include "common/assert.h"
+
+/* ---- small things ------------------------------------------------------------------------- */
+
+void core_tracef(core_t *self, const char *format, ...)
+{
+    char line[256];
+    va_list args;
+
+    if (self->trace == NULL)
+        return;
+    va_start(args, format);
+    vsnprintf(line, sizeof line, format, args);
+    va_end(args);
+    self->trace(self->trace_arg, line);
+}
+
+void core_trace(core_t *self, core_trace_fn *fn, void *arg)
+{
+    self->trace = fn;
+    self->trace_arg = arg;
+}
+
+struct name *name_new(struct ag_bytes text)
+{
+    struct name *name = malloc(sizeof *name + text.size + 1);
+
+    if (name == NULL)
+        return NULL;
+    name->refs = 1;
+    if (text.size > 0)
+        memcpy(name->text, text.data, text.size);
+    name->text[text.size] = '\0';
+    return name;
+}
+
+struct name *name_ref(struct name *name)
+{
+    name->refs++;
+    return name;
+}
+
+void name_unref(struct name **name_p)
+{
+    if (*name_p != NULL && --(*name_p)->refs == 0)
+        free(*name_p);
+    *name_p = NULL;
+}
+
+struct ag_bytes bytes_copy(struct ag_bytes bytes, bool *failed)
+{
+    uint8_t *copy;
+
+    if (bytes.data == NULL)
+        return bytes;
+    copy = malloc(bytes.size + 1); /* never 0, so that empty stays different from absent */
+    if (copy == NULL) {
+        *failed = true;
+        return (struct ag_bytes){0};
+    }
+    memcpy(copy, bytes.data, bytes.size);
+    return ag_bytes_of(copy, bytes.size);
+}
+
+char *text_copy(struct ag_bytes text, bool *failed)
+{
+    char *copy = malloc(text.size + 1);
+
+    if (copy == NULL) {
+        *failed = true;
+        return NULL;
+    }
+    if (text.size > 0)
+        memcpy(copy, text.data, text.size);
+    copy[text.size] = '\0';
+    return copy;
+}
+
+void core_set_timer(core_t *self, struct timer *timer, int64_t at)
+{
+    ag_heap_set(&self->timers, &timer->heap, at);
+}
+
+/* ---- effects -------------------------------------------------------------------------------- */
+
+/* EFFECTS_MAX holds what one step may want without being cut: a worker with AG_SLOTS_MAX attempts
+ * lost (at most three effects for each), as many stale tokens told to stop, and the slices. */
+_Static_assert(EFFECTS_MAX >= 4 * AG_SLOTS_MAX + 16 * SLICE, "one step's effects fit");
+
+struct effect *core_emit(core_t *self, enum effect_type type, uint32_t peer)
+{
+    struct effect *effect;
+
+    AG_ASSERT(self->effects.count < self->effects.capacity);
+    effect = &self->effects.items[self->effects.count++];
+    effect->type = type;
+    effect->peer = peer;
+    return effect;
+}
+
+bool core_has_room(core_t *self, size_t more)
+{
+    if (self->effects.count + more <= self->effects.capacity)
+        return true;
+    self->unfinished = true;
+    return false;
+}
+
+uint64_t core_journal(core_t *self, enum core_record record, const struct job *job,
+                      const struct group *group)
+{
+    struct effect *effect = core_emit(self, EFFECT_JOURNAL, 0);
+
+    effect->journal.record = record;
+    effect->journal.id = job != NULL ? job->node.id : group->node.id;
+    effect->journal.job = record == RECORD_FORGET ? NULL : job;
+    effect->journal.group = record == RECORD_FORGET ? NULL : group;
+    return ++self->records;
+}
+
+int core_reserve_answers(core_t *self, size_t count)
+{
+    if (self->trash_count + count + self->answers_count > self->trash_capacity) {
+        size_t capacity = 2 * (self->trash_count + count + self->answers_count);
+        void **grown = realloc(self->trash, capacity * sizeof(void *));
+
+        if (grown == NULL)
+            return ARGOSY_ENOMEM;
+        self->trash = grown;
+        self->trash_capacity = capacity;
+    }
+    if (self->answers_count + count > self->answers_capacity) {
+        size_t capacity = 2 * (self->answers_count + count);
+        struct answer *grown = malloc(capacity * sizeof *grown);
+
+        if (grown == NULL)
+            return ARGOSY_ENOMEM;
+        for (size_t i = 0; i < self->answers_count; i++)
+            grown[i] = self->answers[(self->answers_first + i) % self->answers_capacity];
+        free(self->answers);
+        self->answers = grown;
+        self->answers_first = 0;
+        self->answers_capacity = capacity;
+    }
+    return 0;
+}
+
+/* What an answer owns is in its effect: the one pointer that its type has. */
+static void *owned_by(const struct effect *effect)
+{
+    if (effect->type == EFFECT_ACCEPTED)
+        return effect->accepted.refused;
+    if (effect->type == EFFECT_ANSWER)
+        return effect->answer.unknown;
+    return NULL;
+}
+
+void core_answer(core_t *self, const struct effect *effect, void *owned)
+{
+    struct answer *answer;
+
+    AG_ASSERT(self->answers_count < self->answers_capacity);
+    AG_ASSERT(owned == owned_by(effect));
+    answer = &self->answers[(self->answers_first + self->answers_count++) % self->answers_capacity];
+    answer->record = self->records;
+    answer->effect = *effect;
+}
+
+/* Answers leave in the order in which they were given, each when its record is durable. */
+void core_flush_answers(core_t *self)
+{
+    while (self->answers_count > 0) {
+        struct answer *answer = &self->answers[self->answers_first];
+        void *owned = owned_by(&answer->effect);
+
+        if (answer->record > self->committed || !core_has_room(self, 1))
+            return;
+        *core_emit(self, answer->effect.type, answer->effect.peer) = answer->effect;
+        if (owned != NULL)
+            self->trash[self->trash_count++] = owned;
+        self->answers_first = (self->answers_first + 1) % self->answers_capacity;
+        self->answers_count--;
+    }
+}
+
+static void empty_trash(core_t *self)
+{
+    for (size_t i = 0; i < self->trash_count; i++)
+        free(self->trash[i]);
+    self->trash_count = 0;
+}
+
+/* ---- the step ------------------------------------------------------------------------------- */
+
+static const char *event_name(enum core_event_type type)
+{
+    static const char *const names[] = {
+#define X(name, text, meaning) [CORE_##name] = text,
+        CORE_EVENTS(X)
+#undef X
+    };
+    return names[type];
+}
+
+static void on_timers(core_t *self)
+{
+    struct ag_timer *first;
+
+    for (int n = 0; (first = ag_heap_first(&self->timers)) != NULL && first->at <= self->now; n++) {
+        struct timer *timer = AG_OWNER(first, struct timer, heap);
+        size_t worst = timer->owner == TIMER_SESSION ? 3 * AG_SLOTS_MAX + 1 : 4;
+
+        if (n == SLICE || !core_has_room(self, worst))
+            return; /* the deadline stays due */
+        ag_heap_stop(&self->timers, first);
+        switch (timer->owner) {
+        case TIMER_JOB:
+            job_on_timer(self, AG_OWNER(timer, struct job, timer));
+            break;
+        case TIMER_GROUP:
+            group_on_timer(self, AG_OWNER(timer, struct group, timer));
+            break;
+        case TIMER_SESSION:
+            session_on_timer(self, AG_OWNER(timer, struct session, timer));
+            break;
+        }
+    }
+}
+
+static void ignore(core_t *self, const char *why)
+{
+    self->counters.ignored++;
+    core_tracef(self, "        %s -> ignore", why);
+}
+
+/* Events of a peer that has a session. The reactor has checked that its role may say this. */
+static int on_session_event(core_t *self, const struct core_event *event)
+{
+    struct session *session = session_find(self, &event->instance);
+
+    if (session == NULL || session->peer != event->peer) {
+        ignore(self, "no such session");
+        return 0;
+    }
+    session->heard_at = self->now;
+    switch (event->type) {
+    case CORE_LEAVE:
+        session_end(self, session, "left");
+        return 0;
+    case CORE_GONE:
+        session_end(self, session, "cannot be reached");
+        return 0;
+    case CORE_CREDIT:
+        on_credit(self, session, event->credit);
+        return 0;
+    case CORE_RESULTS:
+        return on_results(self, session, event->results);
+    case CORE_SUBMIT:
+        return on_submit(self, session, event->submit);
+    case CORE_WATCH:
+        return on_watch(self, session, event->watch);
+    case CORE_MORE:
+        on_more(self, session, event->more);
+        return 0;
+    case CORE_CANCEL:
+        return on_cancel(self, session, event->cancel);
+    case CORE_SEAL:
+        return on_seal(self, session, event->seal);
+    case CORE_ALIVE:
+        return 0;
+    case CORE_JOIN:
+    case CORE_COMMITTED:
+    case CORE_TIMER:
+    case CORE_STOPPING:
+        break;
+    }
+    AG_ASSERT(!"an event of no session");
+    return 0;
+}
+
+static int on_event(core_t *self, const struct core_event *event)
+{
+    switch (event->type) {
+    case CORE_JOIN:
+        return on_join(self, event);
+    case CORE_COMMITTED:
+        AG_ASSERT(event->committed >= self->committed && event->committed <= self->records);
+        self->committed = event->committed;
+        return 0;
+    case CORE_TIMER:
+        on_timers(self);
+        return 0;
+    case CORE_STOPPING:
+        self->stopping = true;
+        return 0;
+    case CORE_ALIVE:
+    case CORE_LEAVE:
+    case CORE_GONE:
+    case CORE_CREDIT:
+    case CORE_RESULTS:
+    case CORE_SUBMIT:
+    case CORE_WATCH:
+    case CORE_MORE:
+    case CORE_CANCEL:
+    case CORE_SEAL:
+        break;
+    }
+    return on_session_event(self, event);
+}
+
+int core_step(core_t *self, const struct core_event *event, const struct effects **out)
+{
+    int rc;
+
+    AG_ASSERT(event->now >= self->now);
+    *out = &self->effects;
+    self->effects.count = 0;
+    self->unfinished = false;
+    empty_trash(self);
+    /* Timers and answers: room is kept for all that exist, so none of what follows can fail. */
+    rc = core_reserve_answers(self, AG_MESSAGE_ITEMS_MAX + 1);
+    if (rc < 0)
+        return rc;
+    self->now = event->now;
+    core_tracef(self, "[%5" PRId64 "] %s", event->now, event_name(event->type));
+    rc = on_event(self, event);
+    if (rc < 0) {
+        core_tracef(self, "        no memory -> nothing changes");
+        self->effects.count = 0;
+        return rc;
+    }
+    group_sweep(self);
+    queue_dispatch(self);
+    core_flush_answers(self);
+    watch_pump(self);
+    return 0;
+}
+
+int64_t core_deadline(const core_t *self)
+{
+    const struct ag_timer *first = ag_heap_first(&self->timers);
+
+    if (self->unfinished)
+        return self->now;
+    return first != NULL ? first->at : INT64_MAX;
+}
+
+/* ---- life ----------------------------------------------------------------------------------- */
+
+/* The error of a failure that no worker described. */
+static int make_constant(struct ag_buffer *out, const char *type, const char *message)
+{
+    const char *const pairs[] = {"type", type, "message", message};
+    msgpack_packer packer;
+
+    *out = ag_buffer_empty(512);
+    msgpack_packer_init(&packer, out, ag_buffer_write);
+    msgpack_pack_map(&packer, 2);
+    for (size_t i = 0; i < 4; i++) {
+        msgpack_pack_str(&packer, strlen(pairs[i]));
+        msgpack_pack_str_body(&packer, pairs[i], strlen(pairs[i]));
+    }
+    return out->failed ? ARGOSY_ENOMEM : 0;
+}
+
+core_t *core_new(const struct core_config *config)
+{
+    core_t *self = calloc(1, sizeof *self);
+
+    if (self == NULL)
+        return NULL;
+    self->config = *config;
+    ag_random_seed(&self->random, config->seed);
+    ag_link_init(&self->kinds);
+    ag_link_init(&self->all_sessions);
+    ag_link_init(&self->sweeps);
+    ag_link_init(&self->due);
+    self->effects.items = malloc(EFFECTS_MAX * sizeof *self->effects.items);
+    self->effects.capacity = EFFECTS_MAX;
+    if (self->effects.items == NULL || ag_map_init(&self->jobs, config->seed) < 0 ||
+        ag_map_init(&self->groups, config->seed) < 0 ||
+        ag_map_init(&self->sessions, config->seed) < 0 ||
+        make_constant(&self->constants[CONSTANT_TIMEOUT_QUEUE], "timeout.queue",
+                      "waited longer in the queue than its limit") < 0 ||
+        make_constant(&self->constants[CONSTANT_LOST_POISON], "lost.poison",
+                      "every worker that ran it was lost") < 0)
+        core_destroy(&self);
+    return self;
+}
+
+static void free_sessions(core_t *self)
+{
+    while (!ag_list_is_empty(&self->all_sessions)) {
+        struct session *session = AG_OWNER(self->all_sessions.next, struct session, all);
+
+        self->effects.count = 0;
+        session_end(self, session, "destroyed");
+    }
+}
+
+static void free_kinds(core_t *self)
+{
+    while (!ag_list_is_empty(&self->kinds)) {
+        struct kind *kind = AG_OWNER(self->kinds.next, struct kind, all);
+
+        ag_link_remove(&kind->all);
+        free(kind);
+    }
+}
+
+void core_destroy(core_t **self_p)
+{
+    core_t *self = *self_p;
+    struct ag_map_node *node;
+
+    if (self == NULL)
+        return;
+    free_sessions(self);
+    while (self->jobs.count > 0 && (node = ag_map_next(&self->jobs, NULL)) != NULL)
+        job_free(self, AG_OWNER(node, struct job, node));
+    while (!ag_list_is_empty(&self->sweeps)) { /* forgotten ones are in no map any more */
+        struct group *group = AG_OWNER(self->sweeps.next, struct group, sweep);
+
+        ag_link_remove(&group->sweep);
+        if (group->is_forgotten)
+            group_free(group);
+    }
+    while (self->groups.count > 0 && (node = ag_map_next(&self->groups, NULL)) != NULL) {
+        ag_map_remove(&self->groups, node);
+        group_free(AG_OWNER(node, struct group, node));
+    }
+    free_kinds(self);
+    for (; self->answers_count > 0; self->answers_count--) {
+        free(owned_by(&self->answers[self->answers_first].effect));
+        self->answers_first = (self->answers_first + 1) % self->answers_capacity;
+    }
+    empty_trash(self);
+    free(self->trash);
+    free(self->answers);
+    free(self->effects.items);
+    ag_heap_fini(&self->timers);
+    ag_map_fini(&self->jobs);
+    ag_map_fini(&self->groups);
+    ag_map_fini(&self->sessions);
+    ag_buffer_free(&self->constants[0]);
+    ag_buffer_free(&self->constants[1]);
+    free(self);
+    *self_p = NULL;
+}

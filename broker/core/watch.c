@@ -1,0 +1,227 @@
+/* Telling clients what ended: a watch is a cursor into its group's list of ends, so nothing is kept
+ * for a client but a few numbers, and it can come back at any cursor. */
+#include <stdlib.h>
+
+#include "broker/core/state.h"
+#include "common/assert.h"
+
+void watch_due(core_t *self, struct watch *watch)
+{
+    if (!ag_link_is_listed(&watch->due))
+        ag_list_append(&self->due, &watch->due);
+}
+
+void watch_destroy(struct watch *watch)
+{
+    ag_link_remove(&watch->of_session);
+    ag_link_remove(&watch->of_target);
+    ag_link_remove(&watch->due);
+    watch->client->watches_count--;
+    if (watch->job != NULL)
+        watch->job->watches_count--;
+    free(watch);
+}
+
+static struct watch *watch_find(const struct session *client, uint32_t number)
+{
+    for (struct ag_link *at = client->watches.next; at != &client->watches; at = at->next) {
+        struct watch *watch = AG_OWNER(at, struct watch, of_session);
+
+        if (watch->number == number)
+            return watch;
+    }
+    return NULL;
+}
+
+static struct effect *emit_events(core_t *self, const struct session *client, uint32_t number)
+{
+    struct effect *effect = core_emit(self, EFFECT_EVENTS, client->peer);
+
+    effect->events.watch = number;
+    effect->events.flags = effect->events.count = 0;
+    effect->events.cursor = 0;
+    effect->events.end = PROTO_MORE_TO_COME;
+    effect->events.group = NULL;
+    effect->events.job = NULL;
+    effect->events.jobs = NULL;
+    return effect;
+}
+
+static uint64_t limit_of(uint64_t cursor, uint32_t credit)
+{
+    return cursor + (credit < CREDIT_MAX ? credit : CREDIT_MAX);
+}
+
+int on_watch(core_t *self, struct session *client, const struct proto_watch *request)
+{
+    struct job *job = job_find(self, &request->target);
+    struct group *group = group_find(self, &request->target);
+    struct watch *watch = watch_find(client, request->watch);
+
+    if (watch != NULL)
+        watch_destroy(watch); /* asked again */
+    if ((job == NULL && group == NULL) || client->watches_count >= WATCHES_MAX ||
+        (job != NULL && job->watches_count >= WATCHES_MAX)) {
+        emit_events(self, client, request->watch)->events.end = PROTO_UNKNOWN;
+        return 0;
+    }
+    watch = calloc(1, sizeof *watch);
+    if (watch == NULL)
+        return ARGOSY_ENOMEM;
+    watch->client = client;
+    watch->number = request->watch;
+    watch->flags = request->flags;
+    watch->group = job == NULL ? group : NULL;
+    watch->job = job;
+    watch->cursor = request->cursor;
+    if (watch->group != NULL && watch->cursor < group->released_count)
+        watch->cursor = group->released_count; /* what was released before is gone */
+    watch->limit = limit_of(watch->cursor, request->credit);
+    ag_link_init(&watch->of_session);
+    ag_link_init(&watch->of_target);
+    ag_link_init(&watch->due);
+    ag_list_append(&client->watches, &watch->of_session);
+    ag_list_append(job == NULL ? &group->watches : &job->watches, &watch->of_target);
+    if (job != NULL)
+        job->watches_count++;
+    client->watches_count++;
+    watch_due(self, watch);
+    return 0;
+}
+
+/* What was taken need not be kept, if the client said so: the jobs are forgotten, their counts
+ * stay. What the step has no room for is released with the next MORE. */
+static void release(core_t *self, struct watch *watch, uint64_t until)
+{
+    struct group *group = watch->group;
+
+    if (group == NULL || (watch->flags & PROTO_WATCH_RELEASE) == 0)
+        return;
+    if (until > watch->cursor)
+        until = watch->cursor; /* it cannot have taken what it was not sent */
+    for (; group->released_count < until; group->released_count++) {
+        struct job *job = group->ended[group->released_count];
+
+        if (!core_has_room(self, 1 + WATCHES_MAX))
+            return;
+        group->ended[group->released_count] = NULL;
+        job_forget(self, job);
+    }
+}
+
+void on_more(core_t *self, struct session *client, const struct proto_more *more)
+{
+    struct watch *watch = watch_find(client, more->watch);
+
+    if (watch == NULL) { /* it has ended meanwhile */
+        self->counters.ignored++;
+        return;
+    }
+    release(self, watch, more->cursor);
+    if (more->credit == 0) {
+        watch_destroy(watch);
+        return;
+    }
+    if (limit_of(more->cursor, more->credit) > watch->limit)
+        watch->limit = limit_of(more->cursor, more->credit);
+    watch_due(self, watch);
+}
+
+void watch_job_ended(core_t *self, struct job *job)
+{
+    for (struct ag_link *at = job->watches.next; at != &job->watches; at = at->next)
+        watch_due(self, AG_OWNER(at, struct watch, of_target));
+}
+
+void watch_forget_job(core_t *self, struct job *job)
+{
+    while (!ag_list_is_empty(&job->watches)) {
+        struct watch *watch = AG_OWNER(job->watches.next, struct watch, of_target);
+
+        emit_events(self, watch->client, watch->number)->events.end = PROTO_UNKNOWN;
+        watch_destroy(watch);
+    }
+}
+
+/* How many ends beyond its cursor the watch may be told now: committed ones, within its credit. */
+static uint32_t tellable(const core_t *self, const struct watch *watch)
+{
+    struct job *const *ended =
+        watch->group ? watch->group->ended : (struct job *const *)&watch->job;
+    size_t count = watch->group ? watch->group->ended_count : job_has_ended(watch->job);
+    uint32_t n = 0;
+
+    while (n < AG_MESSAGE_ITEMS_MAX && watch->cursor + n < count &&
+           watch->cursor + n < watch->limit &&
+           ended[watch->cursor + n]->ended_record <= self->committed)
+        n++;
+    return n;
+}
+
+static bool is_over(const core_t *self, const struct watch *watch)
+{
+    if (watch->job != NULL)
+        return job_has_ended(watch->job) && watch->cursor >= 1 &&
+               watch->job->ended_record <= self->committed;
+    return watch->group->is_ended && watch->cursor >= watch->group->ended_count &&
+           watch->group->ended_record <= self->committed;
+}
+
+/* True when it has told all it can; false when the step is full. The watch may be gone after it. */
+static bool pump(core_t *self, struct watch *watch)
+{
+    for (;;) {
+        uint32_t n = tellable(self, watch);
+        struct effect *effect;
+        bool over;
+
+        if (n == 0 && watch->opened && !is_over(self, watch))
+            return true;
+        if (!core_has_room(self, 1))
+            return false;
+        effect = emit_events(self, watch->client, watch->number);
+        effect->events.flags = watch->flags;
+        effect->events.count = n;
+        effect->events.cursor = watch->cursor;
+        effect->events.group = watch->group;
+        effect->events.job = watch->job;
+        effect->events.jobs = watch->group != NULL
+                                  ? (const struct job *const *)watch->group->ended + watch->cursor
+                                  : &effect->events.job;
+        watch->cursor += n;
+        watch->opened = true;
+        over = is_over(self, watch);
+        if (over) {
+            effect->events.end = PROTO_ENDED;
+            watch_destroy(watch);
+            return true;
+        }
+    }
+}
+
+static bool waits_for_commit(const core_t *self, const struct watch *watch)
+{
+    if (watch->job != NULL)
+        return job_has_ended(watch->job) && watch->job->ended_record > self->committed;
+    if (watch->cursor < watch->group->ended_count)
+        return watch->group->ended[watch->cursor]->ended_record > self->committed;
+    return watch->group->is_ended && watch->group->ended_record > self->committed;
+}
+
+void watch_pump(core_t *self)
+{
+    struct ag_link *next;
+
+    for (struct ag_link *at = self->due.next; at != &self->due; at = next) {
+        struct watch *watch = AG_OWNER(at, struct watch, due);
+
+        next = at->next;
+        if (watch->opened && waits_for_commit(self, watch))
+            continue; /* stays in the list: the commit comes back here */
+        ag_link_remove(&watch->due);
+        if (!pump(self, watch)) {
+            watch_due(self, watch);
+            return;
+        }
+    }
+}

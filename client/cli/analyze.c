@@ -1,0 +1,216 @@
+/* argosy analyze: each path becomes one job; its answer is a table, JSON or CSV. */
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "client/cli/submission.h"
+#include "common/error.h"
+#include "common/json.h"
+
+struct analyze_source {
+    const struct cli *cli;
+    char *const *paths;
+};
+
+/* ---- jobs
+ * -------------------------------------------------------------------------------------------------
+ */
+
+/* Absolute, but not resolved further: what is not there is the job's failure, not ours. */
+static bool make_absolute(const char *path, char out[PATH_MAX])
+{
+    char here[PATH_MAX];
+
+    if (realpath(path, out) != NULL)
+        return true;
+    if (path[0] == '/')
+        return snprintf(out, PATH_MAX, "%s", path) < PATH_MAX;
+    return getcwd(here, sizeof here) != NULL &&
+           snprintf(out, PATH_MAX, "%s/%s", here, path) < PATH_MAX;
+}
+
+static int analyze_next(void *arg, struct ag_buffer *payload, struct argosy_error *err)
+{
+    struct analyze_source *self = arg;
+    const ag_options_t *options = self->cli->options;
+    const char *const *exclude = ag_options_list(options, AG_OPT_EXCLUDE, NULL);
+    char path[PATH_MAX];
+    json_t *job, *globs;
+    int rc;
+
+    if (*self->paths == NULL)
+        return -1;
+    if (!make_absolute(*self->paths, path))
+        return ag_fail(err, ARGOSY_EINVAL, "%s: %s", *self->paths, strerror(ENAMETOOLONG));
+    self->paths++;
+    job = json_pack("{s:s, s:s}", "path", path, "by", ag_options_text(options, AG_OPT_BY));
+    if (job == NULL)
+        return ag_fail(err, ARGOSY_EINVAL, "a path that is not UTF-8");
+    globs = json_array();
+    for (; *exclude != NULL; exclude++)
+        json_array_append_new(globs, json_string(*exclude));
+    json_object_set_new(job, "exclude", globs);
+    rc = ag_json_to_msgpack(job, payload) < 0
+             ? ag_fail(err, ARGOSY_ETOOBIG, "a job is larger than 512 KiB")
+             : 1;
+    json_decref(job);
+    return rc;
+}
+
+/* ---- the answer
+ * --------------------------------------------------------------------------------------------- */
+
+static const char *const columns[] = {"files", "lines", "code", "comments", "blanks", "bytes"};
+enum { COLUMNS = sizeof columns / sizeof *columns };
+
+/* Which rows there are, and what each is called. */
+struct rows {
+    const char *key, *name, *title;
+    bool has_files;
+};
+
+static struct rows rows_of(const struct cli *cli)
+{
+    if (ag_options_is(cli->options, AG_OPT_BY, "file"))
+        return (struct rows){"files", "path", "File", false};
+    if (ag_options_is(cli->options, AG_OPT_BY, "dir"))
+        return (struct rows){"dirs", "path", "Directory", true};
+    return (struct rows){"languages", "name", "Language", true};
+}
+
+static const char *name_of(const json_t *row, const char *key)
+{
+    const char *text = json_string_value(json_object_get(row, key));
+
+    return text != NULL ? text : "(not UTF-8)";
+}
+
+static void print_row(const char *name, const json_t *row, int width, bool has_files, FILE *out)
+{
+    print_clean(name, strlen(name), out);
+    fprintf(out, "%*s", width > (int)strlen(name) ? width - (int)strlen(name) : 0, "");
+    for (int i = has_files ? 0 : 1; i < COLUMNS; i++)
+        fprintf(out, " %10lld", (long long)json_integer_value(json_object_get(row, columns[i])));
+    fputc('\n', out);
+}
+
+static void print_skipped(const json_t *result, FILE *out)
+{
+    const json_t *skipped = json_object_get(result, "skipped"), *count;
+    const char *key;
+    bool first = true;
+
+    json_object_foreach((json_t *)skipped, key, count)
+    {
+        if (json_integer_value(count) == 0)
+            continue;
+        fprintf(out, "%s%lld %s", first ? "skipped: " : ", ", (long long)json_integer_value(count),
+                key);
+        first = false;
+    }
+    if (!first)
+        fputc('\n', out);
+}
+
+static void print_table(const struct cli *cli, const json_t *result, FILE *out)
+{
+    struct rows rows = rows_of(cli);
+    const json_t *list = json_object_get(result, rows.key), *row;
+    int width = (int)strlen(rows.title);
+    size_t i;
+
+    json_array_foreach(list, i, row)
+    {
+        int size = (int)strlen(name_of(row, rows.name));
+
+        width = size > width ? size : width;
+    }
+    width = width > 60 ? 60 : width;
+    fprintf(out, "%s\n%-*s", name_of(result, "source"), width, rows.title);
+    for (int c = rows.has_files ? 0 : 1; c < COLUMNS; c++)
+        fprintf(out, " %10s", columns[c]);
+    fputc('\n', out);
+    json_array_foreach(list, i, row)
+        print_row(name_of(row, rows.name), row, width, rows.has_files, out);
+    print_row("total", json_object_get(result, "totals"), width, rows.has_files, out);
+    print_skipped(result, out);
+}
+
+/* RFC 4180. */
+static void put_csv(const char *text, FILE *out)
+{
+    if (strpbrk(text, ",\"\r\n") == NULL) {
+        fputs(text, out);
+        return;
+    }
+    fputc('"', out);
+    for (; *text != '\0'; text++) {
+        if (*text == '"')
+            fputc('"', out);
+        fputc(*text, out);
+    }
+    fputc('"', out);
+}
+
+static void print_csv(const struct cli *cli, const json_t *result, FILE *out)
+{
+    struct rows rows = rows_of(cli);
+    const json_t *row;
+    static bool has_head;
+    size_t i;
+
+    if (!has_head) {
+        fprintf(out, "source,%s", rows.name);
+        for (int c = rows.has_files ? 0 : 1; c < COLUMNS; c++)
+            fprintf(out, ",%s", columns[c]);
+        fputs("\r\n", out);
+        has_head = true;
+    }
+    json_array_foreach(json_object_get(result, rows.key), i, row)
+    {
+        put_csv(name_of(result, "source"), out);
+        fputc(',', out);
+        put_csv(name_of(row, rows.name), out);
+        for (int c = rows.has_files ? 0 : 1; c < COLUMNS; c++)
+            fprintf(out, ",%lld", (long long)json_integer_value(json_object_get(row, columns[c])));
+        fputs("\r\n", out);
+    }
+}
+
+static void print_analysis(const struct cli *cli, const struct argosy_event *event, FILE *out)
+{
+    json_t *result;
+
+    if (event->result == NULL ||
+        ag_json_from_msgpack(ag_bytes_of(event->result, event->result_size), &result, NULL) < 0)
+        return; /* the report tells */
+    if (ag_options_is(cli->options, AG_OPT_FORMAT, "json")) {
+        json_dumpf(result, out, JSON_COMPACT | JSON_REAL_PRECISION(15));
+        fputc('\n', out);
+    } else if (ag_options_is(cli->options, AG_OPT_FORMAT, "csv")) {
+        print_csv(cli, result, out);
+    } else {
+        print_table(cli, result, out);
+    }
+    json_decref(result);
+}
+
+int cli_analyze(struct cli *cli)
+{
+    struct analyze_source source = {.cli = cli};
+    char title[256];
+    struct job_source jobs = {
+        .kind = "analyze", .title = title, .next = analyze_next, .arg = &source};
+
+    source.paths =
+        ag_options_operands(cli->options) + (ag_options_command(cli->options) == AG_COMMAND_RUN);
+    if (source.paths[0] == NULL)
+        return cli_fail(cli, EXIT_USAGE, "PATH... is missing; --help tells more");
+    if (source.paths[1] == NULL)
+        snprintf(title, sizeof title, "analyze %s", source.paths[0]);
+    else
+        snprintf(title, sizeof title, "analyze");
+    return submission_run(cli, &jobs, print_analysis);
+}

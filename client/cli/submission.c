@@ -1,0 +1,435 @@
+#include "client/cli/submission.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "client/cli/fleet.h"
+#include "client/cli/progress.h"
+#include "common/clock.h"
+#include "common/duration.h"
+#include "common/json.h"
+#include "common/limits.h"
+#include "common/report_tree.h"
+#include "common/wire.h"
+
+enum {
+    TICK_MS = 100,              /* signals, children and the progress line are looked at so often */
+    INPUT_WAIT_MS = 10,         /* while the input has nothing and nothing else happens */
+    ORDERED_BYTES_MAX = 1 << 30 /* of results that wait for an earlier one */
+};
+
+/* ---- printing
+ * ------------------------------------------------------------------------------------------ */
+
+void print_clean(const char *text, size_t size, FILE *out)
+{
+    for (size_t i = 0; i < size; i++) {
+        unsigned char c = (unsigned char)text[i];
+
+        if (c < 0x20 || c == 0x7f)
+            fprintf(out, "\\x%02x", c);
+        else
+            fputc(c, out);
+    }
+}
+
+static const char *state_name(enum argosy_job_state state)
+{
+    return state == ARGOSY_SUCCEEDED ? "succeeded"
+           : state == ARGOSY_FAILED  ? "failed"
+                                     : "cancelled";
+}
+
+static json_t *attempts_to_json(const struct argosy_event *event)
+{
+    json_t *list = json_array();
+
+    for (size_t i = 0; i < event->attempts_count; i++) {
+        const struct argosy_attempt *attempt = &event->attempts[i];
+
+        json_array_append_new(
+            list, json_pack("{s:i, s:s, s:I, s:i, s:s, s:s}", "attempt", (int)attempt->attempt,
+                            "worker", attempt->worker, "started_unix_ms",
+                            (json_int_t)attempt->started_unix_ms, "run_ms", (int)attempt->run_ms,
+                            "type", attempt->type, "message", attempt->message));
+    }
+    return list;
+}
+
+json_t *event_to_json(const struct argosy_event *event)
+{
+    json_t *json =
+        json_pack("{s:s, s:I, s:s, s:s, s:i, s:s, s:I, s:I}", "job", event->job, "index",
+                  (json_int_t)event->index, "kind", event->kind, "state", state_name(event->state),
+                  "attempt", (int)event->attempt, "worker", event->worker, "queued_ms",
+                  (json_int_t)event->queued_ms, "run_ms", (json_int_t)event->run_ms);
+    json_t *result;
+
+    if (event->result != NULL &&
+        ag_json_from_msgpack(ag_bytes_of(event->result, event->result_size), &result, NULL) == 0)
+        json_object_set_new(json, "result", result);
+    if (event->error != NULL)
+        json_object_set_new(json, "error", ag_node_to_json(event->error));
+    else if (event->attempts_count > 0)
+        json_object_set_new(json, "attempts", attempts_to_json(event));
+    return json;
+}
+
+void print_plain(const struct cli *cli, const struct argosy_event *event, FILE *out)
+{
+    const char *gap = cli->is_terminal ? "  " : "\t";
+
+    fprintf(out, "%s%s%u ms%s%s", state_name(event->state), gap, event->run_ms, gap, event->job);
+    if (event->error != NULL) {
+        fprintf(out, "%s%s: ", gap, event->error->error_type);
+        print_clean(event->error->message, strlen(event->error->message), out);
+    }
+    fputc('\n', out);
+}
+
+void print_event(const struct cli *cli, const struct argosy_event *event, print_result_fn *print,
+                 FILE *out)
+{
+    json_t *json;
+
+    if (!cli->json) {
+        print(cli, event, out);
+        return;
+    }
+    json = event_to_json(event);
+    json_dumpf(json, out, JSON_COMPACT | JSON_REAL_PRECISION(15));
+    fputc('\n', out);
+    json_decref(json);
+}
+
+void print_report(const struct cli *cli, const argosy_report *report, bool always_json)
+{
+    if (cli->json && (always_json || !argosy_report_is_empty(report))) {
+        fputs("{\"report\":", cli->out);
+        argosy_report_write_json(report, cli->out);
+        fputs("}\n", cli->out);
+    }
+    if (!argosy_report_is_empty(report)) {
+        fflush(cli->out);
+        argosy_report_write_text(report, stderr);
+    }
+}
+
+int exit_code_of(const struct argosy_event *ended, const argosy_report *report)
+{
+    if (strcmp(ended->failure, "timeout.group") == 0)
+        return EXIT_TIMED_OUT;
+    if (!argosy_report_is_empty(report) || ended->counts.failed > 0 ||
+        ended->counts.cancelled > 0 || ended->failure[0] != '\0')
+        return EXIT_SOME_FAILED;
+    return EXIT_ALL_WELL;
+}
+
+/* ---- results in the order of submission
+ * --------------------------------------------------------------- */
+
+struct ordered {
+    char **lines; /* by index; NULL: not there yet, or printed */
+    size_t capacity, next, bytes;
+};
+
+static bool ordered_reserve(struct ordered *self, size_t index)
+{
+    char **grown;
+    size_t capacity = self->capacity;
+
+    if (index < capacity)
+        return true;
+    capacity = index * 2 + 1024;
+    grown = realloc(self->lines, capacity * sizeof *grown);
+    if (grown == NULL)
+        return false;
+    memset(grown + self->capacity, 0, (capacity - self->capacity) * sizeof *grown);
+    self->lines = grown;
+    self->capacity = capacity;
+    return true;
+}
+
+static void ordered_print(struct ordered *self, FILE *out, bool all)
+{
+    while (self->next < self->capacity && (all || self->lines[self->next] != NULL)) {
+        char *line = self->lines[self->next];
+
+        if (line != NULL) {
+            self->bytes -= strlen(line);
+            fputs(line, out);
+            free(line);
+        }
+        self->lines[self->next++] = NULL;
+    }
+}
+
+static void ordered_add(struct ordered *self, const struct cli *cli,
+                        const struct argosy_event *event, print_result_fn *print)
+{
+    char *line = NULL;
+    size_t size = 0;
+    FILE *memory = open_memstream(&line, &size);
+
+    if (memory == NULL || !ordered_reserve(self, event->index)) {
+        if (memory != NULL)
+            fclose(memory);
+        free(line);
+        print_event(cli, event, print, cli->out); /* better late in order than not at all */
+        return;
+    }
+    print_event(cli, event, print, memory);
+    fclose(memory);
+    self->lines[event->index] = line;
+    self->bytes += size;
+    ordered_print(self, cli->out, self->bytes > ORDERED_BYTES_MAX);
+}
+
+static void ordered_end(struct ordered *self, FILE *out)
+{
+    ordered_print(self, out, true);
+    free(self->lines);
+}
+
+/* ---- the batch
+ * ------------------------------------------------------------------------------------------ */
+
+struct submission {
+    struct cli *cli;
+    const struct job_source *source;
+    print_result_fn *print;
+    argosy_batch *batch;
+    struct argosy_job job; /* the same for all but the payload */
+    struct ag_retry_policy retry;
+    struct ag_buffer payload;
+    bool has_payload, is_sealed, is_detached, is_cancelled, is_over, is_told;
+    uint64_t submitted, ended;
+    struct argosy_counts counts; /* as we see them: newer than the broker's last word */
+    uint64_t running;
+    struct progress progress;
+    struct ordered ordered;
+    bool is_ordered;
+    int exit_code;
+};
+
+static void configure_job(struct submission *self)
+{
+    const ag_options_t *options = self->cli->options;
+    struct argosy_job *job = &self->job;
+
+    ag_options_retry(options, &self->retry);
+    job->kind = self->source->kind;
+    job->run_ms = ag_options_ms(options, AG_OPT_RUN_TIMEOUT);
+    job->queue_ms = ag_options_ms(options, AG_OPT_QUEUE_TIMEOUT);
+    job->delay_ms = ag_options_ms(options, AG_OPT_DELAY);
+    job->retry.attempts = self->retry.retry.attempts;
+    job->retry.base_ms = self->retry.retry.base_ms;
+    job->retry.cap_ms = self->retry.retry.cap_ms;
+    job->retry.factor_percent = self->retry.retry.factor_percent;
+    job->retry.selectors = self->retry.selectors;
+}
+
+static int open_batch(struct submission *self, struct argosy_error *err)
+{
+    const ag_options_t *options = self->cli->options;
+    const char *name = ag_options_text(options, AG_OPT_GROUP);
+    struct argosy_group group = {.name = name != NULL ? name : self->source->title,
+                                 .policy = ag_options_is(options, AG_OPT_POLICY, "taskgroup") ||
+                                                   ag_options_given(options, AG_OPT_MAX_FAILURES)
+                                               ? ARGOSY_TASKGROUP
+                                               : ARGOSY_GATHER,
+                                 .max_failures = ag_options_whole(options, AG_OPT_MAX_FAILURES),
+                                 .deadline_ms = ag_options_ms(options, AG_OPT_DEADLINE),
+                                 .concurrency = ag_options_whole(options, AG_OPT_CONCURRENCY)};
+
+    self->is_detached = ag_options_flag(options, AG_OPT_DETACH);
+    self->is_ordered = ag_options_flag(options, AG_OPT_ORDERED);
+    return argosy_batch_new(&self->batch, self->cli->client, &group,
+                            self->is_detached ? ARGOSY_DETACHED : 0, err);
+}
+
+/* Add what the source has until the window is full. Negative: the input is wrong. */
+static int feed(struct submission *self, bool *is_waiting, struct argosy_error *err)
+{
+    char id[ARGOSY_ID_SIZE];
+
+    *is_waiting = false;
+    while (!self->is_sealed) {
+        int rc = 1;
+
+        if (!self->has_payload) {
+            ag_buffer_clear(&self->payload);
+            rc = self->source->next(self->source->arg, &self->payload, err);
+        }
+        if (rc == 0) {
+            *is_waiting = true;
+            return 0;
+        }
+        if (rc < -1 || self->payload.failed)
+            return rc < -1 ? rc : ARGOSY_ENOMEM;
+        if (rc < 0) {
+            argosy_batch_seal(self->batch);
+            self->is_sealed = true;
+            self->progress.total = self->submitted;
+            return 0;
+        }
+        self->has_payload = true;
+        self->job.payload = self->payload.data;
+        self->job.payload_size = self->payload.size;
+        rc = argosy_batch_add(self->batch, &self->job, id, err);
+        if (rc == ARGOSY_EAGAIN)
+            return 0;
+        if (rc < 0)
+            return rc;
+        self->has_payload = false;
+        self->submitted++;
+        if (ag_options_flag(self->cli->options, AG_OPT_IDS))
+            fprintf(self->cli->out, "%s\n", id);
+    }
+    return 0;
+}
+
+static void on_job(struct submission *self, const struct argosy_event *event)
+{
+    self->ended++;
+    self->counts.succeeded += event->state == ARGOSY_SUCCEEDED;
+    self->counts.failed += event->state == ARGOSY_FAILED;
+    self->counts.cancelled += event->state == ARGOSY_CANCELLED;
+    if (self->running > 0)
+        self->running--;
+    if (self->progress.is_drawn && self->cli->is_terminal)
+        progress_clear(&self->progress);
+    if (self->is_ordered)
+        ordered_add(&self->ordered, self->cli, event, self->print);
+    else
+        print_event(self->cli, event, self->print, self->cli->out);
+}
+
+static void on_event(struct submission *self, const struct argosy_event *event)
+{
+    struct cli *cli = self->cli;
+
+    switch (event->type) {
+    case ARGOSY_JOB_ENDED:
+        on_job(self, event);
+        break;
+    case ARGOSY_PROGRESS:
+        self->running = event->running;
+        break;
+    case ARGOSY_DISCONNECTED:
+        progress_clear(&self->progress);
+        cli_say(cli, "the broker does not answer; waiting for it");
+        self->is_told = true;
+        break;
+    case ARGOSY_CONNECTED:
+        if (self->is_told)
+            cli_say(cli, "the broker answers again");
+        self->is_told = false;
+        break;
+    case ARGOSY_BATCH_ACCEPTED:
+        if (self->is_detached) {
+            if (!ag_options_flag(cli->options, AG_OPT_IDS))
+                fprintf(cli->out, "%s\n", argosy_batch_id(self->batch));
+            self->is_over = true;
+            if (!argosy_report_is_empty(argosy_batch_report(self->batch)))
+                self->exit_code = EXIT_SOME_FAILED; /* some were refused */
+        }
+        break;
+    case ARGOSY_BATCH_UNKNOWN:
+        self->is_over = true;
+        progress_clear(&self->progress);
+        self->exit_code = cli_fail(cli, EXIT_NO_BROKER,
+                                   "the broker was restarted and has forgotten the batch %s: %llu "
+                                   "of its jobs have ended, what became of the others is not known",
+                                   argosy_batch_id(self->batch), (unsigned long long)self->ended);
+        break;
+    case ARGOSY_BATCH_ENDED:
+        self->is_over = true;
+        self->exit_code = exit_code_of(event, argosy_batch_report(self->batch));
+        break;
+    case ARGOSY_ANSWER:
+        break;
+    }
+}
+
+/* Ctrl-C once cancels, twice leaves. */
+static void look_at_signals(struct submission *self)
+{
+    int interrupts = cli_interrupts();
+
+    if (interrupts == 0)
+        return;
+    if (!self->is_cancelled) {
+        self->is_cancelled = true;
+        progress_clear(&self->progress);
+        cli_say(self->cli, "interrupted: cancelling the batch; again to leave at once");
+        argosy_batch_seal(self->batch);
+        self->is_sealed = true;
+        argosy_batch_cancel(self->batch, NULL);
+    }
+    if (interrupts > 1) {
+        self->is_over = true;
+        if (self->cli->fleet == NULL)
+            cli_say(self->cli, "left; the batch may go on: argosy wait %s",
+                    argosy_batch_id(self->batch));
+    }
+}
+
+static int follow(struct submission *self)
+{
+    struct cli *cli = self->cli;
+    struct argosy_error err = {0};
+    struct argosy_event event;
+    bool is_waiting;
+
+    while (!self->is_over) {
+        int rc = feed(self, &is_waiting, &err);
+
+        if (rc == 0)
+            rc =
+                argosy_client_next(cli->client, is_waiting ? INPUT_WAIT_MS : TICK_MS, &event, &err);
+        if (rc > 0)
+            on_event(self, &event);
+        if (rc == 0 && cli->fleet != NULL)
+            rc = fleet_look_after(cli->fleet, &err);
+        if (rc < 0) {
+            progress_clear(&self->progress);
+            return cli_fail_with(cli, &err);
+        }
+        if (rc == 0)
+            fflush(cli->out); /* somebody may be reading along */
+        look_at_signals(self);
+        progress_draw(&self->progress, &self->counts, self->running, false);
+    }
+    return self->exit_code;
+}
+
+int submission_run(struct cli *cli, const struct job_source *source, print_result_fn *print)
+{
+    struct submission self = {.cli = cli, .source = source, .print = print};
+    struct argosy_error err = {0};
+    int code = cli_connect(cli);
+
+    if (code != 0)
+        return code;
+    self.payload = ag_buffer_empty(AG_PAYLOAD_BYTES_MAX);
+    configure_job(&self);
+    cli_catch_signals();
+    progress_start(&self.progress, cli);
+    if (open_batch(&self, &err) < 0) {
+        code = cli_fail_with(cli, &err);
+    } else {
+        code = follow(&self);
+        progress_clear(&self.progress);
+        if (self.is_ordered)
+            ordered_end(&self.ordered, cli->out);
+        if (!self.is_detached && code != EXIT_NO_BROKER && code != EXIT_USAGE)
+            print_report(cli, argosy_batch_report(self.batch), true);
+        if (self.is_cancelled)
+            code = EXIT_INTERRUPTED;
+    }
+    argosy_batch_destroy(&self.batch);
+    ag_buffer_free(&self.payload);
+    return code;
+}

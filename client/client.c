@@ -1,0 +1,526 @@
+/* The connection, the session, and the events one by one. */
+#include "client/client.h"
+
+#include <argosy/version.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "common/assert.h"
+#include "common/clock.h"
+#include "common/endpoint.h"
+#include "common/entropy.h"
+#include "common/error.h"
+
+enum { LINGER_MS = 200, RETRY_SEND_MS = 10 };
+
+int client_make_id(struct ag_id *out, struct argosy_error *err)
+{
+    uint8_t random[AG_ID_RANDOM_BYTES];
+    int rc = ag_entropy(random, sizeof random, err);
+
+    if (rc == 0)
+        *out = ag_id_make(ag_clock_unix_ms(), random);
+    return rc;
+}
+
+/* ---- notices
+ * ------------------------------------------------------------------------------------------ */
+
+void client_notice(argosy_client *self, enum argosy_event_type type, argosy_batch *batch)
+{
+    /* Progress that was not taken yet is overtaken by the newer one. */
+    for (unsigned i = 0; type == ARGOSY_PROGRESS && i < self->notices_count; i++) {
+        struct notice *notice = &self->notices[(self->notices_first + i) % NOTICES_MAX];
+
+        if (notice->type == type && notice->batch == batch)
+            return;
+    }
+    if (self->notices_count == NOTICES_MAX) { /* the oldest is the least worth */
+        self->notices_first = (self->notices_first + 1) % NOTICES_MAX;
+        self->notices_count--;
+    }
+    self->notices[(self->notices_first + self->notices_count++) % NOTICES_MAX] =
+        (struct notice){type, batch};
+}
+
+static bool take_notice(argosy_client *self, struct argosy_event *event)
+{
+    while (self->notices_count > 0) {
+        struct notice notice = self->notices[self->notices_first];
+
+        self->notices_first = (self->notices_first + 1) % NOTICES_MAX;
+        self->notices_count--;
+        if (notice.type == 0)
+            continue; /* its batch is gone */
+        *event = (struct argosy_event){.type = notice.type, .batch = notice.batch, .failure = ""};
+        if (notice.batch != NULL) {
+            event->counts = notice.batch->counts;
+            event->waiting = notice.batch->waiting;
+            event->running = notice.batch->running;
+            event->failure = notice.batch->failure;
+        }
+        return true;
+    }
+    return false;
+}
+
+/* ---- the connection
+ * ----------------------------------------------------------------------------------- */
+
+bool client_send(argosy_client *self, const struct proto *message)
+{
+    ag_buffer_clear(&self->frame);
+    ag_proto_encode(&self->frame, message);
+    if (self->frame.failed || self->socket == NULL)
+        return false;
+    return zmq_send(self->socket, self->frame.data, self->frame.size, ZMQ_DONTWAIT) >= 0;
+}
+
+static void say_hello(argosy_client *self)
+{
+    char host[256] = "";
+
+    gethostname(host, sizeof host - 1);
+    self->out.type = AG_HELLO;
+    self->out.hello =
+        (struct proto_hello){.speaks_ours = true,
+                             .role = PROTO_CLIENT,
+                             .name = ag_bytes_of_text(self->name),
+                             .instance = self->instance,
+                             .software = ag_bytes_of_text("libargosy " ARGOSY_VERSION),
+                             .host = ag_bytes_of_text(host)};
+    client_send(self, &self->out);
+}
+
+static void greet(argosy_client *self, int64_t now)
+{
+    if (self->is_open)
+        self->lost_at = now;
+    self->is_open = false;
+    self->session_at = now + self->heartbeat_ms;
+    say_hello(self);
+}
+
+static int connect_anew(argosy_client *self, struct argosy_error *err)
+{
+    int zero = 0, one = 1;
+    int64_t message_max = AG_MESSAGE_BYTES_MAX;
+    const char *endpoint = self->endpoints[self->endpoint];
+
+    if (self->socket != NULL)
+        zmq_close(self->socket);
+    self->socket = zmq_socket(self->context, ZMQ_DEALER);
+    if (self->socket == NULL)
+        return ag_fail(err, ARGOSY_EIO, "cannot make a socket: %s", zmq_strerror(errno));
+    zmq_setsockopt(self->socket, ZMQ_LINGER, &zero, sizeof zero);
+    zmq_setsockopt(self->socket, ZMQ_IPV6, &one, sizeof one);
+    zmq_setsockopt(self->socket, ZMQ_TCP_KEEPALIVE, &one, sizeof one);
+    zmq_setsockopt(self->socket, ZMQ_MAXMSGSIZE, &message_max, sizeof message_max);
+    if (zmq_connect(self->socket, endpoint) < 0)
+        return ag_fail(err, ARGOSY_EIO, "cannot connect to %s: %s", endpoint, zmq_strerror(errno));
+    return 0;
+}
+
+static int reconnect(argosy_client *self, int64_t now, struct argosy_error *err)
+{
+    int rc;
+
+    self->endpoint = (self->endpoint + 1) % self->endpoints_count;
+    rc = connect_anew(self, err);
+    if (rc == 0)
+        greet(self, now);
+    return rc;
+}
+
+/* ---- the session
+ * -------------------------------------------------------------------------------------- */
+
+static void on_welcome(argosy_client *self, int64_t now)
+{
+    if (self->in.welcome.heartbeat_ms > 0)
+        self->heartbeat_ms = self->in.welcome.heartbeat_ms;
+    self->session_at = now + self->heartbeat_ms;
+    self->is_open = self->was_open = true;
+    requests_new_session(self);
+    for (struct ag_link *at = self->batches.next; at != &self->batches; at = at->next)
+        batch_new_session(AG_OWNER(at, struct argosy_batch, link));
+    client_notice(self, ARGOSY_CONNECTED, NULL);
+}
+
+static void on_reject(argosy_client *self, int64_t now)
+{
+    const struct proto_reject *reject = &self->in.reject;
+
+    if (ag_bytes_are(reject->type, "rejected.session")) {
+        if (self->is_open)
+            greet(self, now);
+    } else if (!ag_bytes_are(reject->type, "rejected.full")) {
+        snprintf(self->fatal, sizeof self->fatal, "%.*s: %.*s", AG_TEXT(reject->type),
+                 AG_TEXT(reject->message));
+    }
+}
+
+static argosy_batch *batch_of_watch(argosy_client *self, uint32_t watch)
+{
+    for (struct ag_link *at = self->batches.next; at != &self->batches; at = at->next)
+        if (AG_OWNER(at, struct argosy_batch, link)->watch == watch)
+            return AG_OWNER(at, struct argosy_batch, link);
+    return NULL;
+}
+
+static void on_accepted(argosy_client *self, int64_t now)
+{
+    for (struct ag_link *at = self->batches.next; at != &self->batches; at = at->next)
+        if (batch_on_accepted(AG_OWNER(at, struct argosy_batch, link), &self->in.accepted, now))
+            return;
+}
+
+static bool is_answer_of_batch(argosy_client *self)
+{
+    for (struct ag_link *at = self->batches.next; at != &self->batches; at = at->next)
+        if (batch_on_answer(AG_OWNER(at, struct argosy_batch, link), &self->in.answer))
+            return true;
+    return false;
+}
+
+/* True when it is kept for handing out. */
+static bool on_message(argosy_client *self, int64_t now)
+{
+    argosy_batch *batch;
+
+    switch (self->in.type) {
+    case AG_WELCOME:
+        on_welcome(self, now);
+        return false;
+    case AG_REJECT:
+        on_reject(self, now);
+        return false;
+    case AG_BYE: /* it stops: connect anew with the next heartbeat */
+        if (self->is_open) {
+            self->lost_at = now;
+            client_notice(self, ARGOSY_DISCONNECTED, NULL);
+        }
+        self->is_open = false;
+        self->session_at = now + self->heartbeat_ms;
+        return false;
+    case AG_PING:
+        self->out.type = AG_PONG;
+        self->out.pong = (struct proto_ping){.number = self->in.ping.number};
+        client_send(self, &self->out);
+        return false;
+    case AG_ACCEPTED:
+        on_accepted(self, now);
+        return false;
+    case AG_ANSWER:
+        if (is_answer_of_batch(self))
+            return false;
+        return requests_answered(self, self->in.answer.request);
+    case AG_EVENTS:
+        batch = batch_of_watch(self, self->in.events.watch);
+        if (batch == NULL || batch_is_repetition(batch, &self->in.events))
+            return false;
+        batch_on_events(batch, &self->in.events);
+        self->next_item = 0;
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* ---- handing out
+ * -------------------------------------------------------------------------------------- */
+
+static void drop_message(argosy_client *self)
+{
+    zmq_msg_close(&self->message);
+    self->has_message = false;
+}
+
+static void hand_out_job(argosy_client *self, argosy_batch *batch, const struct proto_event *item,
+                         struct argosy_event *event)
+{
+    const struct argosy_node *root;
+
+    ag_report_add_event(batch->report, item);
+    argosy_report_destroy(&self->scratch);
+    self->scratch = argosy_report_new("");
+    snprintf(self->kind, sizeof self->kind, "%.*s", AG_TEXT(item->kind));
+    snprintf(self->worker, sizeof self->worker, "%.*s", AG_TEXT(item->worker));
+    *event = (struct argosy_event){.type = ARGOSY_JOB_ENDED,
+                                   .batch = batch,
+                                   .index = item->index,
+                                   .kind = self->kind,
+                                   .state = (enum argosy_job_state)item->state,
+                                   .attempt = item->attempt,
+                                   .attempts_max = item->attempts_max,
+                                   .worker = self->worker,
+                                   .queued_ms = item->queued_ms,
+                                   .run_ms = item->run_ms,
+                                   .result = item->result.data,
+                                   .result_size = item->result.size,
+                                   .failure = ""};
+    ag_id_print(&item->job, event->job);
+    if (self->scratch == NULL)
+        return;
+    ag_report_add_event(self->scratch, item);
+    event->attempts = ag_report_attempts(self->scratch, item, &event->attempts_count);
+    root = argosy_report_root(self->scratch);
+    if (root->children_count > 0)
+        event->error = root->children[0];
+}
+
+static void hand_out_answer(argosy_client *self, struct argosy_event *event)
+{
+    const struct proto_answer *answer = &self->in.answer;
+
+    snprintf(self->answer_type, sizeof self->answer_type, "%.*s", AG_TEXT(answer->type));
+    snprintf(self->answer_message, sizeof self->answer_message, "%.*s", AG_TEXT(answer->message));
+    *event = (struct argosy_event){.type = ARGOSY_ANSWER,
+                                   .request = answer->request,
+                                   .answer_type = self->answer_type,
+                                   .answer_message = self->answer_message,
+                                   .body = answer->body.data,
+                                   .body_size = answer->body.size,
+                                   .failure = ""};
+}
+
+/* The next event out of the message in hand. */
+static bool hand_out(argosy_client *self, struct argosy_event *event)
+{
+    argosy_batch *batch;
+
+    if (!self->has_message)
+        return false;
+    if (self->in.type == AG_ANSWER) {
+        if (self->next_item++ == 0) {
+            hand_out_answer(self, event);
+            return true;
+        }
+        drop_message(self);
+        return false;
+    }
+    batch = batch_of_watch(self, self->in.events.watch);
+    if (batch != NULL && self->next_item < self->in.events.count) {
+        hand_out_job(self, batch, &self->in.events.items[self->next_item++], event);
+        return true;
+    }
+    if (batch != NULL)
+        batch_on_events_done(batch, &self->in.events);
+    drop_message(self);
+    return false;
+}
+
+/* ---- the turn
+ * ----------------------------------------------------------------------------------------- */
+
+/* One message off the socket: 1, 0 if there is none. */
+static int receive(argosy_client *self, int64_t now)
+{
+    struct argosy_error err = {0};
+
+    zmq_msg_init(&self->message);
+    if (zmq_msg_recv(&self->message, self->socket, ZMQ_DONTWAIT) < 0) {
+        zmq_msg_close(&self->message);
+        return 0;
+    }
+    self->heard_at = now;
+    self->next_item = 0;
+    if (ag_proto_decode(ag_bytes_of(zmq_msg_data(&self->message), zmq_msg_size(&self->message)),
+                        &self->in, &err) == 0)
+        self->has_message = on_message(self, now);
+    if (!self->has_message)
+        zmq_msg_close(&self->message);
+    return 1;
+}
+
+static int keep_session(argosy_client *self, int64_t now, struct argosy_error *err)
+{
+    int64_t silent = now - self->heard_at;
+
+    if (self->fatal[0] != '\0')
+        return ag_fail(err, ARGOSY_EREJECTED, "the broker at %s refuses: %s",
+                       self->endpoints[self->endpoint], self->fatal);
+    if (!self->is_open && now - self->lost_at >= self->broker_timeout_ms)
+        return ag_fail(err, ARGOSY_ENOBROKER, "no broker answers at %s; is it running there?",
+                       self->endpoints[self->endpoint]);
+    if (now < self->session_at)
+        return 0;
+    if (self->is_open && silent < (int64_t)SILENT_BEATS * self->heartbeat_ms) {
+        self->out.type = AG_PING;
+        self->out.ping = (struct proto_ping){.number = ++self->numbers};
+        client_send(self, &self->out);
+        self->session_at = now + self->heartbeat_ms;
+        return 0;
+    }
+    if (self->is_open)
+        client_notice(self, ARGOSY_DISCONNECTED, NULL);
+    return reconnect(self, now, err);
+}
+
+static void flush(argosy_client *self, int64_t now)
+{
+    if (!self->is_open)
+        return;
+    requests_flush(self);
+    for (struct ag_link *at = self->batches.next; at != &self->batches; at = at->next)
+        batch_flush(AG_OWNER(at, struct argosy_batch, link), now);
+}
+
+static int64_t next_deadline(const argosy_client *self, int64_t now)
+{
+    int64_t at = self->session_at;
+
+    if (!self->is_open && self->lost_at + self->broker_timeout_ms < at)
+        at = self->lost_at + self->broker_timeout_ms;
+    for (struct ag_link *link = self->batches.next; self->is_open && link != &self->batches;
+         link = link->next) {
+        int64_t due = batch_deadline(AG_OWNER(link, struct argosy_batch, link));
+
+        if (due < at)
+            at = due > now ? due : now + RETRY_SEND_MS; /* the pipe was full */
+    }
+    return at;
+}
+
+int argosy_client_wait_ms(const argosy_client *self)
+{
+    int64_t now = ag_clock_mono_ms(), at = next_deadline(self, now);
+
+    if (self->has_message || self->notices_count > 0)
+        return 0;
+    return at > now ? (int)(at - now) : 0;
+}
+
+int argosy_client_next(argosy_client *self, int timeout_ms, struct argosy_event *event,
+                       struct argosy_error *err)
+{
+    int64_t until = timeout_ms < 0 ? INT64_MAX : ag_clock_mono_ms() + timeout_ms;
+
+    for (;;) {
+        int64_t now = ag_clock_mono_ms(), at;
+        zmq_pollitem_t item;
+        int rc;
+
+        if (hand_out(self, event) || take_notice(self, event))
+            return 1;
+        rc = keep_session(self, now, err);
+        if (rc < 0)
+            return rc;
+        flush(self, now);
+        if (receive(self, now) > 0)
+            continue;
+        if (now >= until)
+            return 0;
+        at = next_deadline(self, now);
+        if (until < at)
+            at = until;
+        item = (zmq_pollitem_t){.socket = self->socket, .events = ZMQ_POLLIN};
+        if (zmq_poll(&item, 1, at > now ? (long)(at - now) : 0) < 0 && errno == EINTR)
+            return 0;
+    }
+}
+
+int argosy_client_fd(const argosy_client *self)
+{
+    int fd = -1;
+    size_t size = sizeof fd;
+
+    zmq_getsockopt(self->socket, ZMQ_FD, &fd, &size);
+    return fd;
+}
+
+/* ---- life
+ * --------------------------------------------------------------------------------------------- */
+
+static int copy_endpoints(argosy_client *self, const struct argosy_client_config *config,
+                          struct argosy_error *err)
+{
+    char standard[AG_ENDPOINT_SIZE];
+    const char *const alone[] = {standard};
+    const char *const *endpoints = config->endpoints;
+    size_t count = config->endpoints_count;
+    int rc = 0;
+
+    if (count == 0) {
+        rc = ag_endpoint_default(standard, err);
+        endpoints = alone;
+        count = 1;
+    }
+    self->endpoints = calloc(count, sizeof *self->endpoints);
+    if (rc == 0 && self->endpoints == NULL)
+        rc = ag_fail(err, ARGOSY_ENOMEM, "no memory for a client");
+    for (size_t i = 0; i < count && rc == 0; i++, self->endpoints_count++) {
+        rc = ag_endpoint_check(endpoints[i], false, err);
+        if (rc == 0 && (self->endpoints[i] = strdup(endpoints[i])) == NULL)
+            rc = ag_fail(err, ARGOSY_ENOMEM, "no memory for a client");
+    }
+    return rc;
+}
+
+int argosy_client_new(argosy_client **out, const struct argosy_client_config *config,
+                      struct argosy_error *err)
+{
+    argosy_client *self = calloc(1, sizeof *self);
+    int rc;
+
+    *out = NULL;
+    if (self == NULL)
+        return ag_fail(err, ARGOSY_ENOMEM, "no memory for a client");
+    ag_link_init(&self->batches);
+    ag_link_init(&self->requests);
+    self->frame = ag_buffer_empty(AG_MESSAGE_BYTES_MAX);
+    self->heartbeat_ms = HEARTBEAT_MS;
+    self->broker_timeout_ms =
+        config->broker_timeout_ms > 0 ? config->broker_timeout_ms : BROKER_TIMEOUT_MS;
+    self->heard_at = self->lost_at = ag_clock_mono_ms();
+    self->name = strndup(config->name != NULL ? config->name : program_invocation_short_name,
+                         AG_NAME_BYTES_MAX);
+    self->context = zmq_ctx_new();
+    rc = self->name == NULL || self->context == NULL
+             ? ag_fail(err, ARGOSY_ENOMEM, "no memory for a client")
+             : client_make_id(&self->instance, err);
+    if (rc == 0)
+        rc = copy_endpoints(self, config, err);
+    if (rc == 0)
+        rc = connect_anew(self, err);
+    if (rc < 0) {
+        argosy_client_destroy(&self);
+        return rc;
+    }
+    greet(self, ag_clock_mono_ms());
+    *out = self;
+    return 0;
+}
+
+void argosy_client_destroy(argosy_client **self_p)
+{
+    argosy_client *self = *self_p;
+    int linger = LINGER_MS;
+
+    if (self == NULL)
+        return;
+    AG_ASSERT(ag_list_is_empty(&self->batches));
+    if (self->is_open) {
+        self->out.type = AG_BYE;
+        self->out.bye.reason = ag_bytes_of_text("done");
+        client_send(self, &self->out);
+        zmq_setsockopt(self->socket, ZMQ_LINGER, &linger, sizeof linger);
+    }
+    if (self->has_message)
+        zmq_msg_close(&self->message);
+    requests_free(self);
+    if (self->socket != NULL)
+        zmq_close(self->socket);
+    if (self->context != NULL)
+        zmq_ctx_term(self->context);
+    argosy_report_destroy(&self->scratch);
+    for (size_t i = 0; i < self->endpoints_count; i++)
+        free(self->endpoints[i]);
+    free(self->endpoints);
+    free(self->name);
+    ag_buffer_free(&self->frame);
+    free(self);
+    *self_p = NULL;
+}

@@ -1,0 +1,134 @@
+/* client.h - the insides of the client library, shared by its files.
+ *
+ * client.c owns the socket, the session and the events; batch.c what has to be said about batches
+ * and what is heard of them; request.c single questions. Everything that needs an answer is kept
+ * until it has one and said again in every new session: doc/protocol.md sections 4 and 6.
+ */
+#ifndef CLIENT_CLIENT_H
+#define CLIENT_CLIENT_H
+
+#include <argosy/client.h>
+#include <zmq.h>
+
+#include "common/list.h"
+#include "common/proto.h"
+#include "common/report_tree.h"
+
+enum {
+    WINDOW_JOBS = 4096,      /* of one batch that are not answered yet */
+    WINDOW_BYTES = 16 << 20, /* of their payloads */
+    WATCH_CREDIT = 1024,     /* events that may be on their way to us */
+    REQUESTS_MAX = 1024,     /* unanswered questions */
+    NOTICES_MAX = 64,        /* events that are not about one job; more are merged away */
+    HEARTBEAT_MS = 2000,     /* until the broker says another */
+    SILENT_BEATS = 3,
+    BROKER_TIMEOUT_MS = 30000
+};
+
+/* A job that the broker has not answered for yet. */
+struct pending {
+    struct ag_link link;          /* in its chunk */
+    struct proto_submit_job spec; /* its texts and payload are owned */
+};
+
+/* What one SUBMIT carries. */
+struct chunk {
+    struct ag_link link; /* in batch->chunks, in the order of submission */
+    struct ag_link jobs;
+    uint32_t count;
+    size_t bytes;
+    uint64_t request; /* 0: never sent */
+    bool is_sent;     /* in this session */
+    int64_t not_before;
+};
+
+struct argosy_batch {
+    struct ag_link link; /* in client->batches */
+    argosy_client *client;
+    struct ag_id id; /* the group, or what is watched */
+    char id_text[ARGOSY_ID_SIZE];
+    unsigned flags;
+    struct proto_group group; /* its name is owned */
+    char *name;
+    bool is_ours;  /* we submit it; else we only watch */
+    bool is_known; /* the broker has accepted the group */
+    bool wants_seal, is_seal_sent, is_sealed, wants_cancel, is_cancel_sent;
+    bool is_over;
+    uint64_t seal_request, cancel_request;
+    uint32_t next_index;
+    struct ag_link chunks;
+    uint32_t window_jobs;
+    size_t window_bytes;
+    uint64_t refused; /* for good; no job of the broker's */
+    /* the watch */
+    uint32_t watch;
+    bool is_watch_sent;
+    uint64_t cursor, acknowledged;
+    argosy_report *report;
+    struct argosy_counts counts;
+    uint64_t waiting, running;
+    const char *failure;
+};
+
+/* A question that is not answered yet. */
+struct request {
+    struct ag_link link;
+    uint64_t number;
+    bool is_sent;
+    struct ag_buffer frame;
+};
+
+/* An event that is not about one job. */
+struct notice {
+    enum argosy_event_type type;
+    argosy_batch *batch;
+};
+
+struct argosy_client {
+    char **endpoints;
+    size_t endpoints_count, endpoint;
+    char *name;
+    uint32_t broker_timeout_ms, heartbeat_ms;
+    struct ag_id instance;
+    void *context, *socket;
+    bool is_open, was_open;
+    int64_t heard_at, session_at, lost_at;
+    struct ag_link batches, requests;
+    uint32_t requests_count, watches;
+    uint64_t numbers;
+    struct notice notices[NOTICES_MAX];
+    unsigned notices_first, notices_count;
+    /* the message in hand: EVENTS are handed out one by one */
+    zmq_msg_t message;
+    bool has_message;
+    uint32_t next_item;
+    struct proto in, out;
+    argosy_report *scratch; /* holds the error of the event that was handed out last */
+    char kind[AG_NAME_BYTES_MAX + 1], worker[AG_NAME_BYTES_MAX + 1];
+    char answer_type[AG_NAME_BYTES_MAX + 1], answer_message[AG_TEXT_BYTES_MAX + 1];
+    struct ag_buffer frame;
+    char fatal[256]; /* why the broker refuses us for good */
+};
+
+/* client.c: false when it cannot be sent now; it stays unsent. */
+bool client_send(argosy_client *self, const struct proto *message);
+void client_notice(argosy_client *self, enum argosy_event_type type, argosy_batch *batch);
+int client_make_id(struct ag_id *out, struct argosy_error *err);
+
+/* batch.c */
+void batch_new_session(argosy_batch *self);
+void batch_flush(argosy_batch *self, int64_t now);
+int64_t batch_deadline(const argosy_batch *self);
+bool batch_on_accepted(argosy_batch *self, const struct proto_accepted *accepted, int64_t now);
+bool batch_on_answer(argosy_batch *self, const struct proto_answer *answer);
+void batch_on_events_done(argosy_batch *self, const struct proto_events *events);
+bool batch_is_repetition(const argosy_batch *self, const struct proto_events *events);
+void batch_on_events(argosy_batch *self, const struct proto_events *events);
+
+/* request.c */
+void requests_new_session(argosy_client *self);
+void requests_flush(argosy_client *self);
+bool requests_answered(argosy_client *self, uint64_t number); /* whether it was one of ours */
+void requests_free(argosy_client *self);
+
+#endif

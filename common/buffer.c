@@ -1,0 +1,109 @@
+#include "common/buffer.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+uint8_t *ag_buffer_reserve(struct ag_buffer *self, size_t size)
+{
+    size_t want = self->size + size, capacity = self->capacity ? self->capacity : 256;
+    uint8_t *grown;
+
+    if (self->failed)
+        return NULL;
+    if (want <= self->capacity && self->data != NULL)
+        return self->data + self->size;
+    if (want < size || want > self->size_max) {
+        self->failed = true;
+        return NULL;
+    }
+    while (capacity < want)
+        capacity *= 2;
+    grown = realloc(self->data, capacity);
+    if (grown == NULL) {
+        self->failed = true;
+        return NULL;
+    }
+    self->data = grown;
+    self->capacity = capacity;
+    return self->data + self->size;
+}
+
+void ag_buffer_append(struct ag_buffer *self, const void *data, size_t size)
+{
+    uint8_t *room = ag_buffer_reserve(self, size);
+
+    /* The capacity may be a little over the maximum: powers of two. The maximum is what counts. */
+    if (room == NULL || self->size + size > self->size_max) {
+        self->failed = true;
+        return;
+    }
+    if (size > 0)
+        memcpy(room, data, size);
+    self->size += size;
+}
+
+void ag_buffer_text(struct ag_buffer *self, const char *text)
+{
+    ag_buffer_append(self, text, strlen(text));
+}
+
+void ag_buffer_printf(struct ag_buffer *self, const char *format, ...)
+{
+    va_list args, again;
+    int length;
+
+    va_start(args, format);
+    va_copy(again, args);
+    length = vsnprintf(NULL, 0, format, args);
+    va_end(args);
+    if (length >= 0) {
+        char *room = (char *)ag_buffer_reserve(self, (size_t)length + 1);
+
+        if (room != NULL) {
+            vsnprintf(room, (size_t)length + 1, format, again);
+            self->size += (size_t)length;
+        }
+    }
+    va_end(again);
+}
+
+const char *ag_buffer_as_text(struct ag_buffer *self)
+{
+    uint8_t *room = ag_buffer_reserve(self, 1);
+
+    if (room == NULL)
+        return "";
+    *room = '\0';
+    return (const char *)self->data;
+}
+
+void ag_buffer_clear(struct ag_buffer *self)
+{
+    self->size = 0;
+    self->failed = false;
+}
+
+uint8_t *ag_buffer_take(struct ag_buffer *self, size_t *size)
+{
+    uint8_t *data = self->failed ? NULL : self->data;
+
+    *size = data ? self->size : 0;
+    if (data == NULL)
+        free(self->data);
+    *self = ag_buffer_empty(self->size_max);
+    return data;
+}
+
+void ag_buffer_free(struct ag_buffer *self)
+{
+    free(self->data);
+    *self = ag_buffer_empty(self->size_max);
+}
+
+int ag_buffer_write(void *buffer, const char *data, size_t size)
+{
+    struct ag_buffer *self = buffer;
+
+    ag_buffer_append(self, data, size);
+    return self->failed ? -1 : 0;
+}

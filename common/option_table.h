@@ -1,0 +1,248 @@
+/* option_table.h - every command and every option of the three programs: the one source.
+ *
+ * From these rows come flag parsing, ARGOSY_* variables, keys of the configuration file, messages
+ * about wrong values, --help, the manual's option lists and shell completion. To add an option, add
+ * a row; to offer it to another command, add its bit. tests/unit/test_options.c walks all rows.
+ * Columns are explained in options.h (struct ag_command_row, struct ag_option_row).
+ *
+ * clang-format off: a table is read by its columns.
+ */
+#ifndef AG_OPTION_TABLE_H
+#define AG_OPTION_TABLE_H
+
+#include "common/limits.h"
+
+/* clang-format off */
+
+/* X(ID, "word", "title", "OPERANDS", fewest, most, "summary", "examples, one a line") */
+#define AG_COMMANDS(X)                                                                                  \
+    X(RUN, "run", "argosy run", "KIND [ARGUMENT...]", 1, AG_OPERANDS_MAX,                               \
+      "Run one batch on a private fleet: starts a broker and workers, runs what `argosy KIND` "         \
+      "would, stops all of it.",                                                                        \
+      "argosy run fetch -i urls.txt -o 'pages/{host}/{name}'\n"                                         \
+      "argosy run --workers 4 analyze ~/src\n")                                                         \
+    X(BROKER, "broker", "argosy-broker", "", 0, 0,                                                      \
+      "Take jobs from clients, give them to workers, keep what became of them.",                        \
+      "argosy-broker --bind tcp://*:7700\n"                                                             \
+      "argosy-broker --bind tcp://*:7700 --memory-max 4G --log info,core=debug\n")                      \
+    X(WORKER, "worker", "argosy-worker", "", 0, 0,                                                      \
+      "Take jobs from a broker and do them.",                                                           \
+      "argosy-worker --connect tcp://broker:7700\n"                                                     \
+      "argosy-worker --connect tcp://broker:7700 --kinds analyze --root /srv/src\n")                    \
+    X(FETCH, "fetch", "argosy fetch", "[URL...]", 0, AG_OPERANDS_MAX,                                   \
+      "Fetch URLs, from operands, a file or standard input (-).",                                       \
+      "argosy fetch https://example.org/ https://example.net/\n"                                        \
+      "argosy fetch -i urls.txt -o 'pages/{host}/{name}' --retries 5\n"                                 \
+      "generate-urls | argosy fetch --head --json -\n")                                                 \
+    X(ANALYZE, "analyze", "argosy analyze", "PATH...", 1, AG_OPERANDS_MAX,              \
+      "Count files, lines, code and comments by language.",                                             \
+      "argosy analyze ~/src/project\n"                                                                  \
+      "argosy analyze --by file --format json src include\n")                                        \
+    X(SUBMIT, "submit", "argosy submit", "KIND [JSON|-]", 1, 2,                                         \
+      "Submit jobs of any kind; - takes one JSON object a line.",                                       \
+      "argosy submit fetch '{\"url\":\"https://example.org/\"}'\n"                                      \
+      "make-jobs | argosy submit --detach --ids thumbnail -\n")                                         \
+    X(WAIT, "wait", "argosy wait", "ID...", 1, AG_OPERANDS_MAX,                                         \
+      "Wait until jobs or groups have ended.",                                                          \
+      "argosy wait --timeout 10m 01JD5ZK4T9W8Q6F2M3N7B0C1XA\n")                                         \
+    X(RESULT, "result", "argosy result", "ID...", 1, AG_OPERANDS_MAX,                                   \
+      "Print the results of jobs or groups.",                                                           \
+      "argosy result --json 01JD5ZK4T9W8Q6F2M3N7B0C1XA\n")                                              \
+    X(REPORT, "report", "argosy report", "ID...", 1, AG_OPERANDS_MAX,                                   \
+      "Print what failed, as an exception group.",                                                      \
+      "argosy report --only fetch.http.server 01JD5ZK4T9W8Q6F2M3N7B0C1XA\n")                            \
+    X(CANCEL, "cancel", "argosy cancel", "ID...", 1, AG_OPERANDS_MAX,                                   \
+      "Cancel jobs or groups, queued or running.",                                                      \
+      "argosy cancel 01JD5ZK4T9W8Q6F2M3N7B0C1XA\n")                                                     \
+    X(STATUS, "status", "argosy status", "", 0, 0,                                                      \
+      "Show what the broker has and does.",                                                             \
+      "argosy status --json\n")                                                                         \
+    X(WORKERS, "workers", "argosy workers", "", 0, 0,                                                   \
+      "List the workers and what they hold.",                                                           \
+      "argosy workers --connect tcp://broker:7700\n")                                                   \
+    X(HELP, "help", "argosy help", "[COMMAND]", 0, 1,                                                   \
+      "Open the manual page of a command.",                                                             \
+      "argosy help fetch\n")
+
+/* Headings of --help and the manual, in their order. X(ID, "words") */
+#define AG_OPTION_HEADINGS(X)                                                                           \
+    X(FETCHING, "What to fetch and how")                                                                \
+    X(ANALYSIS, "What to count and how")                                                                \
+    X(FLEET, "Fleet")                                                                                   \
+    X(BATCH, "Batch and its jobs")                                                                      \
+    X(SELECTION, "Selection")                                                                           \
+    X(OUTPUT, "Output")                                                                                 \
+    X(BROKER, "Broker")                                                                                 \
+    X(WORKER, "Worker")                                                                                 \
+    X(COMMON, "Common")
+
+/* Who has a row: bits of AG_COMMANDS, and traits. */
+#define AG_FOR(command) (1u << AG_COMMAND_##command)
+#define AG_FOR_ALL (AG_FOR(HELP) * 2 - 1)
+#define AG_FOR_SUBMITTING (AG_FOR(RUN) | AG_FOR(FETCH) | AG_FOR(ANALYZE) | AG_FOR(SUBMIT))
+#define AG_FOR_ASKING (AG_FOR(WAIT) | AG_FOR(RESULT) | AG_FOR(REPORT) | AG_FOR(CANCEL) | AG_FOR(STATUS) | AG_FOR(WORKERS))
+#define AG_FOR_CLIENT (AG_FOR_SUBMITTING | AG_FOR_ASKING)
+
+#define AG_NOT_FOR_RUN (1u << 28)  /* not with `run`, though the kind it runs has it */
+#define AG_NOT_IN_FILE (1u << 29) /* no key in the configuration file */
+#define AG_NOT_IN_ENV (1u << 30)  /* no variable */
+#define AG_NOT_IN_HELP (1u << 31)   /* not in --help */
+#define AG_FLAG_ONLY (AG_NOT_IN_FILE | AG_NOT_IN_ENV)
+
+/* The longest duration that the protocol carries in 32 bits of milliseconds, rounded down. */
+#define AG_OPTION_MS_MAX (49LL * 24 * 3600 * 1000)
+#define AG_GIB (1LL << 30)
+
+/* X(ID, "long", letter or 0, TYPE, default or NULL, min, max, "PLACEHOLDER", who, HEADING, "help")
+ * min and max are milliseconds, bytes or whole numbers; for TEXT the length in bytes. */
+#define AG_OPTIONS(X)                                                                                   \
+    X(INPUT, "input", 'i', LINES, NULL, 1, 4096, "FILE", AG_FOR(FETCH), FETCHING,                       \
+      "Read URLs from a file, one per line or as JSON objects with a url; - is standard input.")        \
+    X(OUT, "out", 'o', TEXT, NULL, 1, 4096, "TEMPLATE", AG_FOR(FETCH), FETCHING,                        \
+      "Where bodies are written; may hold {host} {path} {name} {index} {sha256}.")                      \
+    X(BODY, "body", 0, CHOICE, "inline", 0, 0, "inline|file|none", AG_FOR(FETCH), FETCHING,             \
+      "What becomes of the body: in the result, in a file (--out), or only counted and hashed.")        \
+    X(HEAD, "head", 0, FLAG, NULL, 0, 1, "", AG_FOR(FETCH), FETCHING,                                   \
+      "Ask for the headers only.")                                                                      \
+    X(REQUEST, "request", 'X', TEXT, NULL, 1, 32, "METHOD", AG_FOR(FETCH), FETCHING,                    \
+      "The request's method (default: GET, with --data POST).")                                         \
+    X(HEADER, "header", 'H', LINES, NULL, 1, 8192, "'NAME: VALUE'", AG_FOR(FETCH), FETCHING,            \
+      "Send this header as well.")                                                                      \
+    X(DATA, "data", 'd', TEXT, NULL, 0, AG_PAYLOAD_BYTES_MAX / 2, "TEXT", AG_FOR(FETCH), FETCHING,      \
+      "Send this body; @FILE sends a file's content.")                                                  \
+    X(FETCH_TIMEOUT, "timeout", 0, DURATION, "60s", 1, AG_OPTION_MS_MAX, "TIME", AG_FOR(FETCH), FETCHING,\
+      "How long a fetch may take in all, redirects included.")                                          \
+    X(CONNECT_TIMEOUT, "connect-timeout", 0, DURATION, "10s", 1, AG_OPTION_MS_MAX, "TIME", AG_FOR(FETCH),\
+      FETCHING, "How long resolving, connecting and the TLS handshake may take.")                       \
+    X(FIRST_BYTE_TIMEOUT, "first-byte-timeout", 0, DURATION, "30s", 1, AG_OPTION_MS_MAX, "TIME",        \
+      AG_FOR(FETCH), FETCHING, "How long a server may think before the first byte of its answer.")      \
+    X(IDLE_TIMEOUT, "idle-timeout", 0, DURATION, "30s", 1, AG_OPTION_MS_MAX, "TIME", AG_FOR(FETCH),     \
+      FETCHING, "How long a transfer may stand still.")                                                 \
+    X(MAX_SIZE, "max-size", 0, SIZE, "1G", 1, 1024 * AG_GIB, "SIZE", AG_FOR(FETCH), FETCHING,           \
+      "The largest body that is taken, after decompression.")                                           \
+    X(MAX_REDIRECTS, "max-redirects", 0, WHOLE, "10", 0, 50, "N", AG_FOR(FETCH), FETCHING,              \
+      "How many redirects are followed.")                                                               \
+    X(CA_FILE, "ca-file", 0, TEXT, NULL, 1, 4096, "FILE", AG_FOR(FETCH), FETCHING,                      \
+      "Trust the certificates in this file, on the worker's machine, instead of the system's.")         \
+                                                                                                        \
+    X(BY, "by", 0, CHOICE, "language", 0, 0, "file|dir|language", AG_FOR(ANALYZE), ANALYSIS,            \
+      "What one row of the answer is.")                                                                 \
+    X(EXCLUDE, "exclude", 0, LINES, NULL, 1, 4096, "GLOB", AG_FOR(ANALYZE), ANALYSIS,                   \
+      "Leave out files and directories that match.")                                                    \
+    X(FORMAT, "format", 0, CHOICE, "table", 0, 0, "table|json|csv", AG_FOR(ANALYZE), ANALYSIS,          \
+      "How the answer is printed.")                                                                     \
+                                                                                                        \
+    X(WORKERS, "workers", 0, WHOLE, NULL, 1, 1024, "N", AG_FOR(RUN), FLEET,                             \
+      "How many workers to start (default: one for each core).")                                        \
+    X(CONNECT, "connect", 0, WORDS, NULL, 1, 1024, "ENDPOINT",                                          \
+      AG_FOR_CLIENT | AG_FOR(WORKER) | AG_NOT_FOR_RUN, FLEET,                                           \
+      "Where the broker listens, for example tcp://host:7700 (default: ipc:// in your runtime "         \
+      "directory).")                                                                                    \
+    X(BROKER_TIMEOUT, "broker-timeout", 0, DURATION, "30s", 0, AG_OPTION_MS_MAX, "TIME", AG_FOR_CLIENT, \
+      FLEET, "How long to wait for a broker that does not answer.")                                     \
+                                                                                                        \
+    X(DETACH, "detach", 0, FLAG, NULL, 0, 1, "", AG_FOR_SUBMITTING | AG_NOT_FOR_RUN, BATCH,             \
+      "Do not wait: print the id of the batch once it is accepted.")                                    \
+    X(GROUP, "group", 0, TEXT, NULL, 1, AG_TEXT_BYTES_MAX, "NAME", AG_FOR_SUBMITTING, BATCH,            \
+      "Name the batch; reports and lists show it.")                                                     \
+    X(POLICY, "policy", 0, CHOICE, "gather", 0, 0, "gather|taskgroup", AG_FOR_SUBMITTING, BATCH,        \
+      "What a failure means: gather runs all the same, taskgroup cancels the rest.")                    \
+    X(MAX_FAILURES, "max-failures", 0, WHOLE, "0", 0, 1000000000, "N", AG_FOR_SUBMITTING, BATCH,        \
+      "How many failures a taskgroup tolerates; the next one cancels the rest.")                        \
+    X(DEADLINE, "deadline", 0, DURATION, NULL, 1, AG_OPTION_MS_MAX, "TIME", AG_FOR_SUBMITTING, BATCH,   \
+      "How long the batch may take in all (default: as long as it takes).")                             \
+    X(CONCURRENCY, "concurrency", 0, WHOLE, NULL, 1, 1000000, "N", AG_FOR_SUBMITTING, BATCH,            \
+      "How many jobs of the batch may run at once (default: what the workers offer).")                  \
+    X(RUN_TIMEOUT, "run-timeout", 0, DURATION, NULL, 1, AG_OPTION_MS_MAX, "TIME", AG_FOR_SUBMITTING, BATCH,\
+      "How long one attempt of a job may run (default: no limit).")                                     \
+    X(QUEUE_TIMEOUT, "queue-timeout", 0, DURATION, NULL, 1, AG_OPTION_MS_MAX, "TIME", AG_FOR_SUBMITTING,\
+      BATCH, "How long a job may wait for a worker (default: no limit).")                               \
+    X(RETRY, "retry", 0, RETRY, "attempts=3,base=1s,factor=2,cap=60s", 0, 0, "WORD",                    \
+      AG_FOR_SUBMITTING, BATCH,                                                                         \
+      "When to try again: attempts in all, first wait, its growth, longest wait, and on=SELECTOR "      \
+      "(repeated, or joined by +) for which failures.")                                                 \
+    X(RETRIES, "retries", 0, WHOLE, NULL, 0, AG_ATTEMPTS_MAX - 1, "N", AG_FOR_SUBMITTING, BATCH,        \
+      "How often to try again after the first attempt; short for --retry attempts=N+1.")                \
+    X(DELAY, "delay", 0, DURATION, NULL, 1, AG_OPTION_MS_MAX, "TIME", AG_FOR_SUBMITTING, BATCH,         \
+      "Begin the jobs no sooner than this from now.")                                                   \
+                                                                                                        \
+    X(WAIT_TIMEOUT, "timeout", 0, DURATION, NULL, 0, AG_OPTION_MS_MAX, "TIME",                          \
+      AG_FOR(WAIT) | AG_FOR(RESULT), SELECTION,                                                         \
+      "How long to wait; 0 only looks (default: as long as it takes).")                                 \
+    X(ONLY, "only", 0, WORDS, NULL, 1, AG_NAME_BYTES_MAX, "SELECTOR", AG_FOR(REPORT), SELECTION,        \
+      "Show failures of this type only, for example fetch.http.")                                       \
+    X(NOT, "not", 0, WORDS, NULL, 1, AG_NAME_BYTES_MAX, "SELECTOR", AG_FOR(REPORT), SELECTION,          \
+      "Leave out failures of this type.")                                                               \
+                                                                                                        \
+    X(ORDERED, "ordered", 0, FLAG, NULL, 0, 1, "", AG_FOR_SUBMITTING, OUTPUT,                           \
+      "Print results in the order of submission, not of completion.")                                   \
+    X(PROGRESS, "progress", 0, CHOICE, "auto", 0, 0, "auto|always|never", AG_FOR_SUBMITTING, OUTPUT,    \
+      "Show a progress line on standard error; auto does in a terminal.")                               \
+    X(OUTPUT, "output", 0, TEXT, NULL, 1, 4096, "FILE", AG_FOR_SUBMITTING, OUTPUT,                      \
+      "Write results to a file instead of standard output.")                                            \
+    X(IDS, "ids", 0, FLAG, NULL, 0, 1, "", AG_FOR_SUBMITTING, OUTPUT,                                   \
+      "Print the ids of the jobs.")                                                                     \
+    X(JSON, "json", 0, FLAG, NULL, 0, 1, "", AG_FOR_CLIENT, OUTPUT,                                     \
+      "Print one JSON object a line.")                                                                  \
+                                                                                                        \
+    X(BIND, "bind", 0, WORDS, NULL, 1, 1024, "ENDPOINT", AG_FOR(BROKER), BROKER,                        \
+      "Listen here, for example tcp://*:7700 (default: ipc:// in your runtime directory).")             \
+    X(STORE, "store", 0, CHOICE, "memory", 0, 0, "memory", AG_FOR(BROKER), BROKER,                      \
+      "Where jobs and results live; memory forgets them when the broker stops.")                        \
+    X(HEARTBEAT, "heartbeat", 0, DURATION, "2s", 100, 3600000, "TIME", AG_FOR(BROKER), BROKER,          \
+      "How often both sides give a sign of life; three missing ones end a session.")                    \
+    X(BROKER_GRACE, "grace", 0, DURATION, "30s", 0, AG_OPTION_MS_MAX, "TIME", AG_FOR(BROKER), BROKER,   \
+      "How long a job may take to stop when it is cancelled, if it does not say so itself.")            \
+    X(JOBS_MAX, "jobs-max", 0, WHOLE, "1000000", 1, 1000000000, "N", AG_FOR(BROKER), BROKER,            \
+      "How many jobs the broker holds; beyond it submissions have to wait.")                            \
+    X(MEMORY_MAX, "memory-max", 0, SIZE, "1G", 16LL << 20, 1024 * AG_GIB, "SIZE", AG_FOR(BROKER),       \
+      BROKER, "How much memory jobs and results may take; beyond it submissions have to wait.")         \
+    X(RESULT_TTL, "result-ttl", 0, DURATION, "1h", 0, AG_OPTION_MS_MAX, "TIME", AG_FOR(BROKER), BROKER, \
+      "How long results are kept after the end of their batch.")                                        \
+                                                                                                        \
+    X(KINDS, "kinds", 0, WORDS, "fetch,analyze", 1, AG_NAME_BYTES_MAX, "KIND[,KIND...]",                \
+      AG_FOR(WORKER), WORKER, "What kinds of jobs to take.")                                            \
+    X(SLOTS, "slots", 0, COUNTS, "fetch=256,analyze=2", 0, AG_SLOTS_MAX, "KIND=N[,KIND=N...]",          \
+      AG_FOR(WORKER), WORKER,                                                                           \
+      "How many jobs of a kind to run at once; kinds that are not named keep their default.")           \
+    X(THREADS, "threads", 0, WHOLE, NULL, 1, 1024, "N", AG_FOR(WORKER), WORKER,                         \
+      "How many threads analyze (default: one for each core).")                                         \
+    X(TAG, "tag", 0, WORDS, NULL, 1, AG_NAME_BYTES_MAX, "TAG", AG_FOR(WORKER), WORKER,                  \
+      "Mark the worker; jobs may ask for a tag.")                                                       \
+    X(WORKER_GRACE, "grace", 0, DURATION, "30s", 0, AG_OPTION_MS_MAX, "TIME", AG_FOR(WORKER), WORKER,   \
+      "How long running jobs may go on when the worker is told to stop; the rest is handed back.")      \
+    X(ROOT, "root", 0, LINES, NULL, 1, 4096, "DIR", AG_FOR(WORKER), WORKER,                             \
+      "A directory that jobs may read and write (default: none).")                                      \
+    X(ALLOW_NET, "allow-net", 0, WORDS, NULL, 1, 128, "CIDR[:PORT]", AG_FOR(WORKER), WORKER,            \
+      "A private network that fetches may reach (default: public addresses only).")                     \
+    X(WORKER_CA_FILE, "ca-file", 0, TEXT, NULL, 1, 4096, "FILE", AG_FOR(WORKER), WORKER,                \
+      "Trust the certificates in this file instead of the system's.")                                   \
+                                                                                                        \
+    X(WITH_PARENT, "with-parent", 0, WHOLE, NULL, 1, 4194304, "PID",                                    \
+      AG_FOR(BROKER) | AG_FOR(WORKER) | AG_FLAG_ONLY | AG_NOT_IN_HELP, COMMON,                          \
+      "Stop when this process, which must be the parent, ends.")                                        \
+    X(NAME, "name", 0, TEXT, NULL, 1, AG_NAME_BYTES_MAX, "NAME", AG_FOR(BROKER) | AG_FOR(WORKER),       \
+      COMMON, "How it is called in logs and lists (default: made from the host's name).")               \
+    X(CONFIG, "config", 0, TEXT, NULL, 1, 4095, "FILE", AG_FOR_ALL | AG_NOT_IN_FILE, COMMON,            \
+      "Read this configuration file (default: argosy/argosy.zpl in $XDG_CONFIG_HOME or ~/.config, "     \
+      "if there is one).")                                                                              \
+    X(QUIET, "quiet", 'q', FLAG, NULL, 0, 1, "", AG_FOR_ALL, COMMON,                                    \
+      "Write nothing but errors to standard error.")                                                    \
+    X(LOG, "log", 0, LEVELS, "info", 0, 0, "LEVEL[,MODULE=LEVEL...]",                                   \
+      AG_FOR(BROKER) | AG_FOR(WORKER), COMMON,                                                          \
+      "What is logged to standard error: error, warning, info, debug or trace.")                        \
+    X(CLIENT_LOG, "log", 0, LEVELS, "warning", 0, 0, "LEVEL[,MODULE=LEVEL...]",                         \
+      AG_FOR_CLIENT | AG_FOR(HELP), COMMON,                                                             \
+      "What is logged to standard error: error, warning, info, debug or trace.")                        \
+    X(LOG_FORMAT, "log-format", 0, CHOICE, "logfmt", 0, 0, "logfmt|json", AG_FOR_ALL, COMMON,           \
+      "How log lines are written.")                                                                     \
+    X(HELP, "help", 'h', FLAG, NULL, 0, 1, "", AG_FOR_ALL | AG_FLAG_ONLY, COMMON,                       \
+      "Print this help.")                                                                               \
+    X(VERSION, "version", 0, FLAG, NULL, 0, 1, "", AG_FOR_ALL | AG_FLAG_ONLY, COMMON,                   \
+      "Print the version.")                                                                             \
+    X(MAN_OPTIONS, "man-options", 0, FLAG, NULL, 0, 1, "", AG_FOR_ALL | AG_FLAG_ONLY | AG_NOT_IN_HELP,  \
+      COMMON, "Print the options as a fragment of the manual page (scdoc).")
+
+/* clang-format on */
+
+#endif

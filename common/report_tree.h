@@ -1,0 +1,75 @@
+/* report_tree.h - how a report is built: an arena of nodes that only ever grows, and is freed
+ * whole.
+ *
+ * Internal to libargosy. ag_report_add_event() is what the client library calls for every job that
+ * ended; the rest is for the other report_*.c files.
+ *
+ * Bounds: AG_REPORT_FOLDS kinds of failure are told apart, AG_REPORT_SAMPLES leaves of each are
+ * kept, AG_REPORT_GROUPS jobs that failed in part; what is beyond is counted.
+ */
+#ifndef AG_REPORT_TREE_H
+#define AG_REPORT_TREE_H
+
+#include <argosy/report.h>
+#include <jansson.h>
+
+#include "common/bytes.h"
+#include "common/proto.h"
+
+enum {
+    AG_REPORT_FOLDS = 256,
+    AG_REPORT_SAMPLES = 64,
+    AG_REPORT_GROUPS = 64,
+    AG_REPORT_DEPTH = 4,    /* groups inside groups, in what a worker reports */
+    AG_REPORT_DETAIL = 4,   /* levels of a detail; a report stays within AG_WIRE_DEPTH_MAX */
+    AG_REPORT_ERRORS = 256, /* of one group that a worker reports */
+    AG_REPORT_NOTES = 32
+};
+
+struct argosy_report {
+    struct argosy_node *root;
+    struct argosy_counts counts;
+    struct ag_chunk *chunks; /* the arena */
+    bool failed;             /* memory was short somewhere: what is missing is noted in the end */
+    unsigned folds, groups;
+    uint64_t groups_beyond; /* jobs that failed in part and are only counted */
+};
+
+/* Zeroed room in the arena, NULL (and failed) when memory is short. */
+void *ag_report_room(argosy_report *self, size_t size);
+const char *ag_report_text(argosy_report *self, struct ag_bytes text); /* never NULL */
+struct argosy_node *ag_report_node(argosy_report *self, enum argosy_node_type type);
+void ag_report_add_child(argosy_report *self, struct argosy_node *parent,
+                         struct argosy_node *child);
+void ag_report_add_note(argosy_report *self, struct argosy_node *node, struct ag_bytes note);
+
+/* A leaf at the root's level; folded with those that are like it. */
+void ag_report_add_leaf(argosy_report *self, struct argosy_node *leaf);
+/* A group at the root's level. */
+void ag_report_add_group(argosy_report *self, struct argosy_node *group);
+
+/* A deep copy into self. */
+struct argosy_node *ag_report_copy(argosy_report *self, const struct argosy_node *node);
+
+/* "scheme://host:port/..." is about host:port; "" for other subjects. */
+struct ag_bytes ag_report_host(struct ag_bytes subject);
+
+/* The attempts of an event, in self's arena. */
+const struct argosy_attempt *ag_report_attempts(argosy_report *self,
+                                                const struct proto_event *event, size_t *count);
+
+/* What the end of a job adds; nothing for a plain success or a cancel. */
+void ag_report_add_event(argosy_report *self, const struct proto_event *event);
+
+/* A failure that no job has: a batch over its deadline, a job that was refused. */
+void ag_report_add_failure(argosy_report *self, const char *type, const char *message,
+                           const char *kind, struct ag_bytes payload, const struct ag_id *job);
+
+/* The end: counts, and the message "TITLE: 3 of 20 jobs failed". */
+void ag_report_finish(argosy_report *self, const char *title, const struct argosy_counts *counts);
+
+/* JSON forms, used by the msgpack form as well. */
+json_t *ag_report_to_json(const argosy_report *self);
+json_t *ag_node_to_json(const struct argosy_node *node);
+
+#endif

@@ -1,0 +1,181 @@
+#include "tests/integration/http_server_routes.h"
+
+#include "tests/integration/http_server_answer.h"
+#include "tests/integration/http_server_serve.h"
+
+enum {
+    CHUNK_SIZE_MAX = 1 << 20,  /* bytes of one chunk */
+    HEADERS_MAX = 10000,       /* /hdrs; about 300 KB */
+    HEADER_SIZE_MAX = 2 << 20, /* /hdrsize; bytes */
+    WAIT_MS_MAX = 3600 * 1000, /* an hour is for ever in a test */
+};
+
+#define BYTES_MAX (INT64_C(1) << 50) /* no test waits for more */
+
+static step_fn serve_stats;
+
+static enum then serve_missing(struct conn *conn)
+{
+    return answer_say(conn, 404, "no such path, see test-http-server --help");
+}
+
+static enum then serve_bad_arguments(struct conn *conn)
+{
+    return answer_say(conn, 400, "bad arguments in the path, see test-http-server --help");
+}
+
+enum then routes_refuse(struct conn *conn)
+{
+    unsigned status = (unsigned)conn->exchange.numbers[0];
+
+    return answer_say(conn, status, answer_reason(status));
+}
+
+#define FLAKY_HELP "/KEY/N[/S]: 503 for the first N requests with KEY, with Retry-After: S"
+
+/* How a path is read: its first segment is the name, then come arguments as `shape` tells:
+ * N a number, n one that may be absent, T a text of one segment, * all that is left. */
+struct route {
+    const char *name, *shape;
+    step_fn *step;
+    int64_t number_max[2];
+    const char *help;
+    bool keeps_body;
+};
+
+static const struct route routes[] = {
+    {"", "", serve_page, {0}, "/: a small page", false},
+    {"page", "N", serve_page, {BYTES_MAX}, "/N: a small page", false},
+    {"bytes", "N", serve_bytes, {BYTES_MAX}, "/N: N bytes, the one at offset i is i % 251", false},
+    {"big", "N", serve_big, {BYTES_MAX}, "/N: the same without Content-Length, then close", false},
+    {"delay", "Nn", serve_delay, {WAIT_MS_MAX, BYTES_MAX}, "/MS[/BYTES]: wait, then 200", false},
+    {"slow", "NN", serve_slow, {BYTES_MAX, WAIT_MS_MAX}, "/BYTES/MS: one byte every MS", false},
+    {"chunked", "NN", serve_chunked, {1 << 30, CHUNK_SIZE_MAX}, "/N/SIZE: N chunks", false},
+    {"flaky", "TNn", serve_flaky, {INT32_MAX, INT32_MAX}, FLAKY_HELP, false},
+    {"status", "N", serve_status, {999}, "/N: that status; 1xx is followed by 200", false},
+    {"redirect", "N", serve_redirect, {BYTES_MAX}, "/N: N hops, then 200", false},
+    {"redirloop", "", serve_redirloop, {0}, ": to itself", false},
+    {"redirto", "*", serve_redirto, {0}, "/URL: to URL, verbatim, with its query", false},
+    {"etag", "", serve_etag, {0}, ": ETag \"v1\"; 304 if the client has it", false},
+    {"hdrs", "N", serve_hdrs, {HEADERS_MAX}, "/N: N headers", false},
+    {"hdrsize", "N", serve_hdrsize, {HEADER_SIZE_MAX}, "/BYTES: one huge header", false},
+    {"gzip", "", serve_gzip, {0}, ": a text, compressed if the client accepts it", false},
+    {"bomb", "", serve_bomb, {0}, ": 1 MB of gzip that becomes 1 GB of zeros", false},
+    {"echo", "*", serve_echo, {0}, ": the request as JSON", true},
+    {"stats", "", serve_stats, {0}, ": what happened so far, as JSON", false},
+    {"chunkcut", "", serve_chunkcut, {0}, ": chunked, closed in the middle of a chunk", false},
+    {"badlen", "", serve_badlen, {0}, ": half of the Content-Length, then close", false},
+    {"overlen", "", serve_overlen, {0}, ": twice the Content-Length, kept open", false},
+    {"garbage", "", serve_garbage, {0}, ": no HTTP", false},
+    {"empty", "", serve_empty, {0}, ": close without an answer", false},
+    {"reset", "", serve_reset, {0}, ": RST instead of an answer", false},
+    {"resetmid", "", serve_resetmid, {0}, ": RST in the body", false},
+    {"hang", "", serve_hang, {0}, ": no answer, ever", false},
+    {"hanghead", "", serve_hanghead, {0}, ": half of the headers, then nothing", false},
+    /* Those without help are no paths; they are here to be counted. */
+    {"(404)", "*", serve_missing, {0}, NULL, false},
+    {"(400)", "*", serve_bad_arguments, {0}, NULL, false},
+};
+enum { ROUTES_COUNT = sizeof routes / sizeof routes[0] };
+_Static_assert(sizeof routes / sizeof routes[0] <= ROUTES_MAX, "server->route_counts is too small");
+
+static const struct route *const missing = &routes[ROUTES_COUNT - 2];
+static const struct route *const bad_arguments = &routes[ROUTES_COUNT - 1];
+
+void routes_count(struct server *server, const struct route *route)
+{
+    server->route_counts[route - routes]++;
+}
+
+bool route_keeps_body(const struct route *route)
+{
+    return route->keeps_body;
+}
+
+void routes_print(FILE *out)
+{
+    for (const struct route *route = routes; route->help != NULL; route++)
+        fprintf(out, "  /%s%s\n", route->name, route->help);
+}
+
+/* ---- from a path to a route ----------------------------------------------------------------- */
+
+/* The next segment of the path; false at its end. *rest starts with the slash. */
+static bool next_segment(struct ag_bytes *rest, struct ag_bytes *segment)
+{
+    const uint8_t *slash;
+
+    if (rest->size == 0)
+        return false;
+    *segment = ag_bytes_of(rest->data + 1, rest->size - 1);
+    slash = memchr(segment->data, '/', segment->size);
+    if (slash != NULL)
+        segment->size = (size_t)(slash - segment->data);
+    *rest = ag_bytes_of(segment->data + segment->size, rest->size - 1 - segment->size);
+    return true;
+}
+
+static bool parse_number(struct ag_bytes text, int64_t max, uint64_t *number)
+{
+    *number = 0;
+    for (size_t i = 0; i < text.size; i++) {
+        if (text.data[i] < '0' || text.data[i] > '9')
+            return false;
+        *number = *number * 10 + (uint64_t)(text.data[i] - '0');
+        if (*number > (uint64_t)max)
+            return false;
+    }
+    return text.size > 0;
+}
+
+static bool parse_arguments(struct exchange *x, const struct route *route, struct ag_bytes rest)
+{
+    struct ag_bytes segment;
+
+    x->numbers_count = 0;
+    for (const char *kind = route->shape; *kind != '\0'; kind++) {
+        if (*kind == '*')
+            return true;
+        if (!next_segment(&rest, &segment))
+            return *kind == 'n';
+        if (*kind == 'T')
+            x->text = segment;
+        else if (parse_number(segment, route->number_max[x->numbers_count],
+                              &x->numbers[x->numbers_count]))
+            x->numbers_count++;
+        else
+            return false;
+    }
+    return rest.size == 0;
+}
+
+void routes_choose(struct exchange *x)
+{
+    struct ag_bytes rest = x->request.path, name;
+
+    x->route = missing;
+    if (rest.size > 0 && rest.data[0] == '/' && next_segment(&rest, &name))
+        for (int i = 0; i < ROUTES_COUNT; i++)
+            if (ag_bytes_are(name, routes[i].name)) {
+                x->route = parse_arguments(x, &routes[i], rest) ? &routes[i] : bad_arguments;
+                break;
+            }
+    x->step = x->route->step;
+}
+
+/* ---- /stats: here, because the names are ---------------------------------------------------- */
+
+static enum then serve_stats(struct conn *conn)
+{
+    const struct stats *stats = &conn->server->stats;
+    json_t *json = json_object(), *paths = json_object();
+
+#define X(name) json_object_set_new(json, #name, json_integer((json_int_t)stats->name));
+    STATS(X)
+#undef X
+    for (int i = 0; i < ROUTES_COUNT; i++) /* the front page has no name */
+        json_object_set_new(paths, i > 0 ? routes[i].name : "/",
+                            json_integer((json_int_t)conn->server->route_counts[i]));
+    json_object_set_new(json, "paths", paths);
+    return answer_json(conn, json);
+}

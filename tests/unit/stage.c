@@ -1,0 +1,361 @@
+#include "tests/unit/stage.h"
+
+#include <stdlib.h>
+
+#include "tests/unit/cmocka_prelude.h"
+
+enum { WATCH_NUMBER = 1 };
+
+struct ag_id stage_id(unsigned number)
+{
+    struct ag_id id = {{0}};
+
+    id.bytes[0] = 1; /* never zero, not even number 0 */
+    for (int i = 0; i < 4; i++)
+        id.bytes[15 - i] = (uint8_t)(number >> (8 * i));
+    return id;
+}
+
+unsigned stage_number(const struct ag_id *id)
+{
+    unsigned number = 0;
+
+    for (int i = 12; i < 16; i++)
+        number = number << 8 | id->bytes[i];
+    return number;
+}
+
+struct stage *stage_new(const struct core_config *changes)
+{
+    struct stage *self = calloc(1, sizeof *self);
+
+    assert_non_null(self);
+    self->config = (struct core_config){.epoch = 7,
+                                        .seed = 42,
+                                        .heartbeat_ms = 1000,
+                                        .grace_ms = 5000,
+                                        .result_ttl_ms = 60000,
+                                        .sessions_max = 100,
+                                        .jobs_max = 1000000,
+                                        .bytes_max = 1 << 30};
+    if (changes != NULL)
+        self->config = *changes;
+    self->core = core_new(&self->config);
+    assert_non_null(self->core);
+    self->said = ag_buffer_empty(64 << 20);
+    self->attempts = ag_buffer_empty(1 << 20);
+    return self;
+}
+
+void stage_free(struct stage *self)
+{
+    core_destroy(&self->core);
+    ag_buffer_free(&self->said);
+    ag_buffer_free(&self->attempts);
+    free(self);
+}
+
+void stage_expect(struct stage *self, const char *lines)
+{
+    assert_string_equal(ag_buffer_as_text(&self->said), lines);
+    ag_buffer_clear(&self->said);
+}
+
+/* ---- writing down
+ * -------------------------------------------------------------------------------- */
+
+static void write_events(struct stage *self, const struct effect *effect)
+{
+    static const char *const states[] = {"?", "succeeded", "failed", "cancelled"};
+    struct proto_events head = {0};
+
+    core_describe_target(self->core, effect, &head);
+    ag_buffer_printf(&self->said, "%u: events %llu", effect->peer,
+                     (unsigned long long)effect->events.cursor);
+    for (uint32_t i = 0; i < effect->events.count; i++) {
+        struct proto_event entry;
+        struct proto_attempt attempt;
+
+        core_describe(self->core, effect->events.jobs[i], effect->events.flags, &self->attempts,
+                      &entry);
+        ag_buffer_printf(&self->said, " %u.%u=%s", stage_number(&entry.job), entry.attempt,
+                         states[entry.state]);
+        while (ag_proto_next_attempt(&entry.attempts, &attempt))
+            ag_buffer_printf(&self->said, "(%.*s)", AG_TEXT(attempt.type));
+    }
+    if (effect->events.end == PROTO_ENDED)
+        ag_buffer_printf(&self->said, " end%s%.*s", head.failure.size > 0 ? " " : "",
+                         AG_TEXT(head.failure));
+    else if (effect->events.end == PROTO_UNKNOWN)
+        ag_buffer_text(&self->said, " unknown");
+    ag_buffer_text(&self->said, "\n");
+}
+
+static void write_token(struct stage *self, const struct effect *effect, const char *what,
+                        const struct proto_token *token)
+{
+    ag_buffer_printf(&self->said, "%u: %s %u.%u\n", effect->peer, what, stage_number(&token->job),
+                     token->attempt);
+}
+
+static void write_effect(struct stage *self, const struct effect *effect)
+{
+    switch (effect->type) {
+    case EFFECT_JOURNAL:
+        self->records++;
+        break;
+    case EFFECT_WELCOME:
+        ag_buffer_printf(&self->said, "%u: welcome\n", effect->peer);
+        break;
+    case EFFECT_REJECT:
+        ag_buffer_printf(&self->said, "%u: %s\n", effect->peer, effect->reject.type);
+        break;
+    case EFFECT_CLOSE:
+        ag_buffer_printf(&self->said, "%u: close\n", effect->peer);
+        break;
+    case EFFECT_RUN:
+        write_token(self, effect, "run", &effect->run.token);
+        break;
+    case EFFECT_STOP:
+        write_token(self, effect, "stop", &effect->token);
+        break;
+    case EFFECT_RECORDED:
+        write_token(self, effect, "recorded", &effect->token);
+        break;
+    case EFFECT_ACCEPTED:
+        ag_buffer_printf(&self->said, "%u: accepted %u", effect->peer, effect->accepted.accepted);
+        if (effect->accepted.repeated > 0)
+            ag_buffer_printf(&self->said, " repeated %u", effect->accepted.repeated);
+        for (uint32_t i = 0; i < effect->accepted.refused_count; i++)
+            ag_buffer_printf(&self->said, " %u=%.*s", stage_number(&effect->accepted.refused[i].id),
+                             AG_TEXT(effect->accepted.refused[i].type));
+        ag_buffer_text(&self->said, "\n");
+        break;
+    case EFFECT_EVENTS:
+        write_events(self, effect);
+        break;
+    case EFFECT_ANSWER:
+        ag_buffer_printf(&self->said, "%u: answer%s%s", effect->peer,
+                         effect->answer.type[0] ? " " : "", effect->answer.type);
+        if (effect->answer.cancelled + effect->answer.cancelling + effect->answer.ended +
+                effect->answer.unknown_count >
+            0)
+            ag_buffer_printf(&self->said, " cancelled %llu cancelling %llu ended %llu unknown %u",
+                             (unsigned long long)effect->answer.cancelled,
+                             (unsigned long long)effect->answer.cancelling,
+                             (unsigned long long)effect->answer.ended,
+                             effect->answer.unknown_count);
+        ag_buffer_text(&self->said, "\n");
+        break;
+    }
+}
+
+/* ---- stepping
+ * ------------------------------------------------------------------------------------ */
+
+static void step_once(struct stage *self, struct core_event *event)
+{
+    const struct effects *effects;
+    const char *broken;
+
+    event->now = self->now;
+    assert_int_equal(core_step(self->core, event, &effects), 0);
+    for (size_t i = 0; i < effects->count; i++) {
+        if (self->on_effect != NULL)
+            self->on_effect(self->arg, &effects->items[i]);
+        write_effect(self, &effects->items[i]);
+    }
+    broken = core_broken_invariant(self->core);
+    if (broken != NULL)
+        fail_msg("broken: %s", broken);
+}
+
+void stage_commit(struct stage *self)
+{
+    struct core_event event = {.type = CORE_COMMITTED, .committed = self->records};
+
+    step_once(self, &event);
+}
+
+void stage_step(struct stage *self, struct core_event *event)
+{
+    struct core_event timer = {.type = CORE_TIMER};
+
+    step_once(self, event);
+    if (!self->slow_store)
+        stage_commit(self);
+    while (core_deadline(self->core) <= self->now) { /* it had more to do than one step may */
+        step_once(self, &timer);
+        if (!self->slow_store)
+            stage_commit(self);
+    }
+}
+
+void stage_wait(struct stage *self, int64_t ms)
+{
+    int64_t until = self->now + ms;
+    struct core_event event = {.type = CORE_TIMER};
+
+    while (core_deadline(self->core) <= until) {
+        if (core_deadline(self->core) > self->now)
+            self->now = core_deadline(self->core);
+        stage_step(self, &event);
+    }
+    self->now = until;
+}
+
+/* ---- actors
+ * -------------------------------------------------------------------------------------- */
+
+void stage_hello(struct stage *self, unsigned peer, unsigned instance, enum proto_role role,
+                 const char *kind, const unsigned *holding)
+{
+    struct ag_buffer list = ag_buffer_empty(1 << 20);
+    char name[32];
+    struct proto_hello hello = {.speaks_ours = true,
+                                .role = role,
+                                .instance = stage_id(instance),
+                                .software = ag_bytes_of_text("test"),
+                                .host = ag_bytes_of_text("here")};
+    struct core_event event = {.type = CORE_JOIN, .peer = peer, .hello = &hello};
+
+    snprintf(name, sizeof name, "%c%u", role == PROTO_WORKER ? 'w' : 'c', instance);
+    hello.name = ag_bytes_of_text(name);
+    event.instance = hello.instance;
+    if (role == PROTO_WORKER) {
+        hello.kinds_count = 1;
+        hello.kinds[0] = (struct proto_kind){.name = ag_bytes_of_text(kind), .count = 1};
+    }
+    for (; holding != NULL && *holding != 0; holding += 2, hello.holding_count++)
+        ag_proto_append_token(&list, &(struct proto_token){.job = stage_id(holding[0]),
+                                                           .epoch = self->config.epoch,
+                                                           .attempt = holding[1]});
+    hello.holding = ag_buffer_bytes(&list);
+    stage_step(self, &event);
+    ag_buffer_free(&list);
+}
+
+void stage_credit(struct stage *self, unsigned peer, unsigned instance, unsigned credit)
+{
+    struct proto_credit list = {.count = 1};
+    struct core_event event = {
+        .type = CORE_CREDIT, .peer = peer, .instance = stage_id(instance), .credit = &list};
+
+    list.kinds[0] = (struct proto_kind){.name = ag_bytes_of_text("fetch"), .count = credit};
+    stage_step(self, &event);
+}
+
+void stage_worker(struct stage *self, unsigned peer, unsigned slots)
+{
+    stage_hello(self, peer, peer, PROTO_WORKER, "fetch", NULL);
+    stage_credit(self, peer, peer, slots);
+}
+
+void stage_client(struct stage *self, unsigned peer)
+{
+    stage_hello(self, peer, peer, PROTO_CLIENT, NULL, NULL);
+}
+
+void stage_say(struct stage *self, unsigned peer, unsigned instance, enum core_event_type type)
+{
+    struct core_event event = {.type = type, .peer = peer, .instance = stage_id(instance)};
+
+    stage_step(self, &event);
+}
+
+struct proto_group stage_group(unsigned id, enum proto_policy policy)
+{
+    return (struct proto_group){
+        .id = stage_id(id), .name = ag_bytes_of_text("batch"), .policy = policy};
+}
+
+void stage_submit(struct stage *self, unsigned peer, const struct proto_group *groups,
+                  unsigned groups_count, const struct stage_job *jobs, unsigned jobs_count)
+{
+    static struct proto_submit submit;
+    struct core_event event = {
+        .type = CORE_SUBMIT, .peer = peer, .instance = stage_id(peer), .submit = &submit};
+
+    submit =
+        (struct proto_submit){.request = 1, .groups_count = groups_count, .jobs_count = jobs_count};
+    for (unsigned i = 0; i < groups_count; i++)
+        submit.groups[i] = groups[i];
+    for (unsigned i = 0; i < jobs_count; i++)
+        submit.jobs[i] = (struct proto_submit_job){
+            .id = stage_id(jobs[i].id),
+            .group = jobs[i].group ? stage_id(jobs[i].group) : (struct ag_id){{0}},
+            .index = i,
+            .kind = ag_bytes_of_text(jobs[i].kind ? jobs[i].kind : "fetch"),
+            .run_ms = jobs[i].run_ms,
+            .queue_ms = jobs[i].queue_ms,
+            .delay_ms = jobs[i].delay_ms,
+            .grace_ms = jobs[i].grace_ms,
+            .retry = {.attempts = jobs[i].attempts ? jobs[i].attempts : 1,
+                      .base_ms = 1000,
+                      .cap_ms = 60000,
+                      .factor_percent = 200,
+                      .selectors = ag_bytes_of_text(jobs[i].selectors ? jobs[i].selectors : "")},
+            .payload = ag_bytes_of_text("\x80")};
+    stage_step(self, &event);
+}
+
+void stage_result(struct stage *self, unsigned peer, unsigned instance, unsigned job,
+                  unsigned attempt, enum proto_outcome outcome, const char *type, bool retryable)
+{
+    static struct proto_results results;
+    struct core_event event = {
+        .type = CORE_RESULTS, .peer = peer, .instance = stage_id(instance), .results = &results};
+
+    results.count = 1;
+    results.items[0] = (struct proto_result){
+        .token = {.job = stage_id(job), .epoch = self->config.epoch, .attempt = attempt},
+        .outcome = outcome,
+        .run_ms = 3,
+        .result = outcome == PROTO_SUCCEEDED ? ag_bytes_of_text("\x80") : (struct ag_bytes){0},
+        .error = outcome == PROTO_FAILED ? ag_bytes_of_text("\x80") : (struct ag_bytes){0},
+        .type = ag_bytes_of_text(type ? type : ""),
+        .message = ag_bytes_of_text(type ? "because" : ""),
+        .retryable = retryable};
+    stage_step(self, &event);
+}
+
+void stage_seal(struct stage *self, unsigned peer, unsigned group)
+{
+    struct proto_seal seal = {.request = 2, .group = stage_id(group)};
+    struct core_event event = {
+        .type = CORE_SEAL, .peer = peer, .instance = stage_id(peer), .seal = &seal};
+
+    stage_step(self, &event);
+}
+
+void stage_cancel(struct stage *self, unsigned peer, unsigned target)
+{
+    struct proto_cancel cancel = {.request = 3, .count = 1, .targets = {stage_id(target)}};
+    struct core_event event = {
+        .type = CORE_CANCEL, .peer = peer, .instance = stage_id(peer), .cancel = &cancel};
+
+    stage_step(self, &event);
+}
+
+void stage_watch(struct stage *self, unsigned peer, unsigned target, uint64_t cursor,
+                 uint32_t credit, uint32_t flags)
+{
+    struct proto_watch watch = {.watch = WATCH_NUMBER,
+                                .target = stage_id(target),
+                                .cursor = cursor,
+                                .credit = credit,
+                                .flags = flags};
+    struct core_event event = {
+        .type = CORE_WATCH, .peer = peer, .instance = stage_id(peer), .watch = &watch};
+
+    stage_step(self, &event);
+}
+
+void stage_more(struct stage *self, unsigned peer, uint64_t cursor, uint32_t credit)
+{
+    struct proto_more more = {.watch = WATCH_NUMBER, .cursor = cursor, .credit = credit};
+    struct core_event event = {
+        .type = CORE_MORE, .peer = peer, .instance = stage_id(peer), .more = &more};
+
+    stage_step(self, &event);
+}

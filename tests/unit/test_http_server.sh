@@ -1,0 +1,272 @@
+#!/bin/sh
+# Usage: test_http_server.sh test-http-server - asks for each behaviour with curl.
+set -eu
+
+server=${1:-$ARGOSY_TEST_HTTP_SERVER}
+directory=$(mktemp -d)
+failures=0
+checks=0
+
+# The server ends when its standard input does, so it cannot outlive this script.
+mkfifo "$directory/leash" "$directory/lines"
+"$server" --with-parent --port-file "$directory/ports" <"$directory/leash" >"$directory/lines" &
+pid=$!
+exec 3>"$directory/leash" 4<"$directory/lines"
+finish() {
+    exec 3>&-
+    wait "$pid" || true
+    rm -rf "$directory"
+}
+trap finish EXIT
+
+http='' https='' selfsigned='' expired='' wrongname='' refused='' ca=''
+while [ -z "$ca" ] && read -r name value <&4; do
+    case $name in
+    http) http=http://$value ;;
+    https) https=https://$value ;;
+    https-selfsigned) selfsigned=https://$value ;;
+    https-expired) expired=https://$value ;;
+    https-wrongname) wrongname=https://$value ;;
+    refused) refused=http://$value ;;
+    ca) ca=$value ;;
+    esac
+done
+
+ask() { # curl, without surprises from the environment
+    curl -q --silent --noproxy '*' --max-time 20 --cacert "$ca" "$@"
+}
+
+is() { # what, expected, got
+    checks=$((checks + 1))
+    if [ "$2" != "$3" ]; then
+        printf '%s: expected "%s", got "%s"\n' "$1" "$2" "$3" >&2
+        failures=$((failures + 1))
+    fi
+}
+
+has() { # what, pattern (one of its lines must match), text
+    checks=$((checks + 1))
+    if ! printf '%s\n' "$3" | grep -q -e "$2"; then
+        printf '%s: expected "%s" in:\n%s\n' "$1" "$2" "$3" >&2
+        failures=$((failures + 1))
+    fi
+}
+
+status() { # curl's arguments; prints the status and curl's exit code
+    rc=0
+    ask --output /dev/null --write-out '%{http_code}' "$@" || rc=$?
+    printf ' %s' "$rc"
+}
+
+head_of() {
+    ask --dump-header - --output /dev/null "$@" | tr -d '\r'
+}
+
+pattern() { # size: what /bytes sends
+    awk -v size="$1" 'BEGIN { for (i = 0; i < size; i++) printf "%03o\n", i % 251 }' |
+        while read -r octal; do printf "\\$octal"; done
+}
+
+stat_of() { # name: its number in /stats
+    ask "$http/stats" | sed -n "s/^ *\"$1\": *\([0-9]*\),*\$/\1/p"
+}
+
+becomes() { # what, name in /stats, expected: waits for it
+    tries=0
+    while got=$(stat_of "$2") && [ "$got" != "$3" ] && [ $tries -lt 500 ]; do
+        tries=$((tries + 1))
+    done
+    is "$1" "$3" "$got"
+}
+
+# ---- the announcement ---------------------------------------------------------------------------
+is 'seven lines in the port file' 7 "$(wc -l <"$directory/ports" | tr -d ' ')"
+is 'the port file names http' "http ${http#http://}" "$(sed -n 1p "$directory/ports")"
+is 'the port file names the CA' "ca $ca" "$(sed -n '$p' "$directory/ports")"
+
+pattern 1000 >"$directory/expected"
+
+# ---- everything that ends well or badly by itself, over both --------------------------------------
+for base in "$http" "$https"; do
+    has "$base/" '<h1>Page 0</h1>' "$(ask "$base/")"
+    has "$base/page/7" 'href="/page/8"' "$(ask "$base/page/7?query=ignored")"
+
+    ask "$base/bytes/1000" | cmp - "$directory/expected" || is "$base/bytes" same different
+    is "$base/bytes is exact" 10000000 "$(ask "$base/bytes/10000000" | wc -c | tr -d ' ')"
+    is "$base/bytes/0" '200 0' "$(status "$base/bytes/0")"
+    is "$base/big" "$(ask "$base/bytes/3000000" | cksum)" "$(ask "$base/big/3000000" | cksum)"
+    is "$base/big has no length" '' "$(head_of "$base/big/10" | grep -i content-length || true)"
+    is "$base/chunked" "$(ask "$base/bytes/3000000" | cksum)" \
+        "$(ask "$base/chunked/3/1000000" | cksum)"
+    ask "$base/chunked/100/10" | cmp - "$directory/expected" || is "$base/chunked" same different
+    is "$base/chunked/0/0" '200 0' "$(status "$base/chunked/0/0")"
+    ask "$base/slow/10/5" | cmp -n 10 - "$directory/expected" || is "$base/slow" same different
+
+    took=$(ask --output /dev/null --write-out '%{time_total}' "$base/delay/300")
+    is "$base/delay waits ($took)" yes "$(awk -v t="$took" 'BEGIN { print (t >= 0.3 ? "yes" : "no") }')"
+    is "$base/delay with a body" 1000 "$(ask "$base/delay/1/1000" | wc -c | tr -d ' ')"
+
+    key=flaky-${base%%:*}
+    is "$base/flaky first" '503 0' "$(status "$base/flaky/$key/2/7")"
+    has "$base/flaky second" '^Retry-After: 7$' "$(head_of "$base/flaky/$key/2/7")"
+    is "$base/flaky third" '200 0' "$(status "$base/flaky/$key/2/7")"
+    is "$base/flaky without Retry-After" '' \
+        "$(head_of "$base/flaky/$key-quiet/2" | grep -i retry-after || true)"
+
+    for code in 200 204 304 404 418 429 500 503 599; do
+        is "$base/status/$code" "$code 0" "$(status "$base/status/$code")"
+    done
+    has "$base/status/103" '^HTTP/1.1 103 Early Hints$' "$(head_of "$base/status/103")"
+    has "$base/status/503" '^HTTP/1.1 503 Service Unavailable$' "$(head_of "$base/status/503")"
+
+    is "$base/redirect/3" '200 3 0' \
+        "$(ask --location --output /dev/null --write-out '%{http_code} %{num_redirects} 0' \
+            "$base/redirect/3")"
+    is "$base/redirloop" '302 47' "$(status --location --max-redirs 5 "$base/redirloop")"
+    has "$base/redirto" '^Location: http://127.0.0.1:1/x?y=1$' \
+        "$(head_of "$base/redirto/http://127.0.0.1:1/x?y=1")"
+    is "$base/redirto nowhere" '400 0' "$(status "$base/redirto")"
+
+    is "$base/etag" '200 0' "$(status "$base/etag")"
+    is "$base/etag known" '304 0' "$(status -H 'If-None-Match: "v0", "v1"' "$base/etag")"
+    is "$base/etag other" '200 0' "$(status -H 'If-None-Match: "v2"' "$base/etag")"
+    is "$base/hdrs" 50 "$(head_of "$base/hdrs/50" | grep -c '^X-Header-[0-9]*: value [0-9]*$')"
+    is "$base/hdrsize" 60008 "$(head_of "$base/hdrsize/60000" | awk '/^X-Huge/ { print length }')"
+
+    has "$base/gzip accepted" '^Content-Encoding: gzip$' \
+        "$(head_of -H 'Accept-Encoding: br, gzip;q=0.5' "$base/gzip")"
+    is "$base/gzip refused" '' "$(head_of "$base/gzip" | grep -i content-encoding || true)"
+    is "$base/gzip is the same text" "$(ask "$base/gzip" | cksum)" \
+        "$(ask -H 'Accept-Encoding: gzip' "$base/gzip" | gzip -dc | cksum)"
+
+    is "$base HEAD" '200 0 1000' \
+        "$(status --head "$base/bytes/1000") $(head_of --head "$base/bytes/1000" |
+            sed -n 's/^Content-Length: //p')"
+    is "$base HEAD of what misbehaves" '200 0' "$(status --head "$base/chunkcut")"
+    is "$base/nonsense" '404 0' "$(status "$base/nonsense")"
+    for path in bytes bytes/x bytes/-1 bytes/1/2 bytes/99999999999999999999 hdrs/1000000 status/42; do
+        is "$base/$path" '400 0' "$(status "$base/$path")"
+    done
+
+    is "$base/chunkcut" '200 18' "$(status "$base/chunkcut")"
+    is "$base/badlen" '200 18' "$(status "$base/badlen")"
+    is "$base/overlen" '200 0' "$(status "$base/overlen")"
+    is "$base/overlen, what counts" 10 "$(ask "$base/overlen" | wc -c | tr -d ' ')"
+    is "$base/garbage" '000 1' "$(status "$base/garbage")"
+    is "$base/empty" '000 52' "$(status "$base/empty")"
+    is "$base/reset" '000 56' "$(status "$base/reset")"
+    is "$base/resetmid" '200 56' "$(status "$base/resetmid")"
+    is "$base/hang" '000 28' "$(status --max-time 0.2 "$base/hang")"
+    is "$base/hanghead" '200 28' "$(status --max-time 0.2 "$base/hanghead")"
+
+    # Five requests, one connection.
+    is "$base keeps connections" 1 \
+        "$(ask --write-out '%{num_connects}\n' -o "$directory/1" "$base/" -o "$directory/2" \
+            "$base/bytes/10" -o "$directory/3" "$base/chunked/2/10" -o "$directory/4" \
+            "$base/status/204" -o "$directory/5" "$base/delay/1" | awk '{ n += $1 } END { print n }')"
+done
+
+# ---- /bomb: small on the wire, 1 GB with a right checksum ------------------------------------------
+ask "$http/bomb" >"$directory/bomb.gz"
+is 'the bomb is small' yes \
+    "$([ "$(wc -c <"$directory/bomb.gz")" -lt 1200000 ] && echo yes || echo no)"
+is 'the bomb is large' 1073741824 "$(gzip -dc "$directory/bomb.gz" | wc -c | tr -d ' ')"
+
+# ---- /echo --------------------------------------------------------------------------------------
+echo=$(ask -X PUT -H 'X-One: first' -H 'X-One: second' --data-binary 'body "text"' "$http/echo/a?b=c")
+has 'echo gives the method' '"method": "PUT"' "$echo"
+has 'echo gives the path' '"path": "/echo/a?b=c"' "$echo"
+has 'echo joins headers' '"x-one": "first, second"' "$echo"
+has 'echo gives the body' '"body": "body \\"text\\""' "$echo"
+has 'echo reads chunks' '"body": "in chunks"' \
+    "$(printf 'in chunks' | ask -H 'Expect:' -T - "$http/echo")"
+has 'echo answers Expect' '"body": "patience"' \
+    "$(ask -H 'Expect: 100-continue' --data patience "$http/echo")"
+has 'echo tells other bytes' '"body_encoding": "latin-1"' \
+    "$(printf '\377' | ask --data-binary @- "$http/echo")"
+ask "$http/bytes/2000000" >"$directory/large"
+is 'echo has a bound' '413 0' "$(status --data-binary "@$directory/large" "$http/echo")"
+is 'others read the body away' '200 0' "$(status --data-binary "@$directory/large" "$http/")"
+
+# ---- TLS that must not be trusted, a port where nobody listens -------------------------------------
+for base in "$selfsigned" "$expired" "$wrongname"; do
+    is "$base is refused" '000 60' "$(status "$base/")"
+    is "$base works if forced" '200 0' "$(status --insecure "$base/")"
+done
+is 'the wrong name is good for its own' '200 0' \
+    "$(status --resolve "wrong.example.invalid:${wrongname##*:}:127.0.0.1" \
+        "https://wrong.example.invalid:${wrongname##*:}/")"
+is 'the good one is good for a name' '200 0' \
+    "$(status --resolve "a.example.test:${https##*:}:127.0.0.1" "https://a.example.test:${https##*:}/")"
+is 'refused' '000 7' "$(status "$refused/")"
+
+# ---- what is not HTTP ---------------------------------------------------------------------------
+raw() { # the bytes (printf's format): what the server says until it closes
+    mkfifo "$directory/raw"
+    exec 5<>"$directory/raw"
+    # shellcheck disable=SC2059
+    printf "$1" >&5
+    ask --max-time 0.4 "telnet://${http#http://}" <&5 | tr -d '\r'
+    exec 5>&-
+    rm "$directory/raw"
+}
+for request in 'nonsense\r\n\r\n' 'GET / HTTP/1.1\r\n\r\n' 'GET / HTTP/1.1\nHost: x\n\n' \
+    'GET  / HTTP/1.1\r\nHost: x\r\n\r\n' 'GET / HTTP/1.1\r\nHost: x\r\nBad Name: 1\r\n\r\n' \
+    'POST / HTTP/1.1\r\nHost: x\r\nContent-Length: many\r\n\r\n' \
+    'POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nnot a size\r\n' \
+    'POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nContent-Length: 1\r\n\r\n' \
+    '\026\003\001\002'; do
+    has "bad request: $request" '^HTTP/1.1 400 Bad Request$' "$(raw "$request")"
+done
+has 'another version' '^HTTP/1.1 505 ' "$(raw 'GET / HTTP/3.0\r\n\r\n')"
+has 'HTTP/1.0 is closed' '^Connection: close$' "$(raw 'GET / HTTP/1.0\r\n\r\n')"
+has 'a huge head' '431 0' "$(status -H "X: $(head -c 70000 "$directory/large" | tr '\000-\377' x)" \
+    "$http/")"
+
+# Three requests at once are answered in order, also when the first takes its time.
+pipelined=$(raw 'GET /delay/50 HTTP/1.1\r\nHost: x\r\n\r\nPOST /status/201 HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n12GET /status/202 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n')
+is 'pipelining' '200 201 202' "$(printf '%s\n' "$pipelined" | awk '/^HTTP/ { printf s $2; s = " " }')"
+
+# ---- /stats: what was cancelled is closed, what is kept is reused --------------------------------
+becomes 'nothing is left open' open 1
+aborted=$(stat_of aborted)
+is 'four hung requests were aborted' 4 "$aborted"
+ask --max-time 0.2 "$http/delay/60000" "$http/slow/1000/1000" >"$directory/ignored" || true
+becomes 'cancelled transfers are aborted' aborted $((aborted + 2))
+becomes 'and closed' open 1
+before=$(stat_of connections)
+ask --parallel --parallel-max 50 --output "$directory/#1" "$http/delay/100?[1-200]"
+after=$(stat_of connections)
+is 'two hundred transfers share fifty connections' yes \
+    "$([ $((after - before)) -le 52 ] && echo yes || echo "$((after - before))")"
+is 'the paths are counted' 208 "$(stat_of delay)"
+
+# ---- bad usage, and the end ---------------------------------------------------------------------
+rc=0
+"$server" --port many 2>"$directory/error" || rc=$?
+is 'a bad port is refused' "2 test-http-server: 'many' is not a port (0-65535)" \
+    "$rc $(cat "$directory/error")"
+rc=0
+"$server" --port "${http##*:}" 2>"$directory/error" || rc=$?
+has 'a port in use is refused' "^1 .*cannot use port ${http##*:}: " "$rc $(cat "$directory/error")"
+rc=0
+"$server" --with-parent </dev/null 2>"$directory/error" || rc=$?
+has 'a leash that cannot be held is refused' '^1 .*must be a pipe' "$rc $(cat "$directory/error")"
+
+exec 3>&- # standard input ends, and so does the server
+rc=0
+wait "$pid" || rc=$?
+is 'it ends with its parent' 0 "$rc"
+is 'and takes its directory along' gone "$([ -e "${ca%/*}" ] && echo left || echo gone)"
+
+"$server" --port-file "$directory/ports2" >"$directory/lines" &
+pid=$!
+exec 4<"$directory/lines"
+while read -r name value <&4 && [ "$name" != ca ]; do :; done
+kill -TERM "$pid"
+rc=0
+wait "$pid" || rc=$?
+is 'it ends on SIGTERM' 0 "$rc"
+
+printf '%s checks, %s failures\n' "$checks" "$failures"
+[ "$failures" = 0 ]

@@ -1,0 +1,30 @@
+/* analyze.h - the analysis engine: counts files, lines, code, comments and blanks by language.
+ *
+ * Start here: analyze_run() does one job on the caller's thread; analyze_handler_new() offers it to
+ * the worker's loop, on the pool. doc/analysis.md tells users what is counted and how.
+ *
+ * Threads: analyze_run() from any; a job keeps everything it needs to itself.
+ */
+#ifndef WORKER_ANALYZE_H
+#define WORKER_ANALYZE_H
+
+#include <stddef.h>
+
+#include "worker/handler.h"
+#include "worker/pool.h"
+
+/* Directories that jobs may read; without any, none. Must outlive what is made with them. */
+struct analyze_roots {
+    const char *const *paths;
+    size_t count;
+};
+
+/* ARGOSY_ENOMEM. The pool must outlive the handler's tasks. */
+int analyze_handler_new(struct handler **out, pool_t *pool, const struct analyze_roots *roots,
+                        unsigned slots, struct argosy_error *err);
+
+/* One job: payload {"path", "by", "exclude"}; fills the outcome. */
+void analyze_run(struct ag_bytes payload, const struct analyze_roots *roots, const atomic_int *stop,
+                 struct outcome *outcome);
+
+#endif

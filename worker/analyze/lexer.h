@@ -1,0 +1,51 @@
+/* lexer.h - a language's row in the form that count.c runs on: which bytes may begin something, and
+ * what begins there. Internal to the engine.
+ *
+ * Threads: constant once prepared.
+ */
+#ifndef ANALYZE_LEXER_H
+#define ANALYZE_LEXER_H
+
+#include "worker/analyze/languages.h"
+
+/* NEEDLES_MAX: the most different first bytes of one row; TOKENS_MAX: the most tokens of one row,
+ * a marker in any case counts twice. A row that needs more stops the tests (lexer_prepare). */
+enum { NEEDLES_MAX = 14, NEEDLES_INSIDE_MAX = 4, TOKENS_MAX = 24, VECTOR_BYTES = 16 };
+
+/* Bytes to look for: each spread over a vector. */
+struct needles {
+    unsigned count;
+    uint8_t (*spread)[VECTOR_BYTES];
+};
+
+enum token_kind { TOKEN_BLOCK, TOKEN_STRING, TOKEN_LINE };
+
+struct token {
+    enum token_kind kind;
+    const char *open, *close; /* close: NULL for a line comment */
+    size_t open_size, close_size;
+    uint8_t first; /* its first byte; one of two for a marker in any case */
+    const struct language_line *line;
+    const struct language_block *block;
+    const struct language_string *string;
+    struct needles inside; /* where to look while inside */
+    uint8_t room[NEEDLES_INSIDE_MAX][VECTOR_BYTES];
+};
+
+struct lexer {
+    const struct language *language;
+    struct needles code; /* where to look in code */
+    uint8_t room[NEEDLES_MAX][VECTOR_BYTES];
+    struct token tokens[TOKENS_MAX]; /* by first byte, then the one to try first */
+    unsigned tokens_count;
+    uint8_t group[256];     /* 1 + the first token that begins with this byte; 0 none */
+    unsigned columns_count; /* tokens that begin in column 1 only stand last, not in `group` */
+    char heredoc;           /* the heredoc rule: 's'hell, 'r'uby, 'p'hp or 0 */
+    bool stops_at_newline;  /* something may depend on where a line begins */
+    bool tracks_last;       /* something depends on the code before it */
+};
+
+/* Fill self from a row. */
+void lexer_prepare(struct lexer *self, const struct language *language);
+
+#endif

@@ -1,0 +1,72 @@
+/* scan.h - run over a text from one interesting byte to the next and keep the account of its lines.
+ * Internal to the engine.
+ *
+ * The text is taken in blocks of 64 bytes; a block is boiled down to bit masks (where are newlines,
+ * where is anything but white space, where are the bytes that matter in this state), and only set
+ * bits are looked at.
+ *
+ * Threads: plain data, one at a time. Pure.
+ */
+#ifndef ANALYZE_SCAN_H
+#define ANALYZE_SCAN_H
+
+#include "worker/analyze/lexer.h"
+
+enum { BLOCK_BYTES = 64 };
+
+/* What a line holds; a line with both is code. */
+enum line_holds { LINE_BLANK = 0, LINE_CODE = 1, LINE_COMMENT = 2 };
+
+struct scan {
+    const uint8_t *data;
+    size_t size;
+    unsigned line;     /* enum line_holds of the line so far */
+    uint64_t lines[4]; /* finished ones by what they hold */
+
+    size_t base;          /* where the block in hand begins */
+    const uint8_t *block; /* its bytes: inside data, or `tail` */
+    uint64_t valid, newlines, solids;
+    uint8_t tail[BLOCK_BYTES]; /* the last block, filled up */
+};
+
+void scan_init(struct scan *self, const uint8_t *data, size_t size);
+
+/* How the bytes that a search passes count for their lines. */
+enum scan_paint {
+    SCAN_CODE = LINE_CODE,       /* a line with anything but white space is code */
+    SCAN_COMMENT = LINE_COMMENT, /* the same for comments */
+    SCAN_STRING = 4 | LINE_CODE  /* also blank lines are code */
+};
+
+/* The first byte of `set` at `from` or behind it, or size. Lines that end before it are counted;
+ * the byte itself is not looked at otherwise, also if it is a newline. */
+size_t scan_find(struct scan *self, size_t from, const struct needles *set, enum scan_paint paint);
+
+/* The line ends here; for newlines that a search stopped at. */
+static inline void scan_end_line(struct scan *self)
+{
+    self->lines[self->line]++;
+    self->line = LINE_BLANK;
+}
+
+static inline bool scan_is_white(uint8_t byte)
+{
+    return byte == ' ' || (byte >= '\t' && byte <= '\r');
+}
+
+/* Does `text` stand at `at`? */
+static inline bool scan_has(const struct scan *self, size_t at, const char *text, size_t size)
+{
+    return self->size - at >= size && memcmp(self->data + at, text, size) == 0;
+}
+
+/* The next newline at or behind `at`, or size. Counts nothing. */
+static inline size_t scan_line_end(const struct scan *self, size_t at)
+{
+    const uint8_t *found =
+        at < self->size ? memchr(self->data + at, '\n', self->size - at) : NULL;
+
+    return found ? (size_t)(found - self->data) : self->size;
+}
+
+#endif

@@ -1,0 +1,57 @@
+/* source.h - what an analysis reads: one interface, one implementation for each kind of place.
+ *
+ * Start here: source_dir_new(), then source->each(). Files come in no particular order.
+ *
+ * Threads: one at a time.
+ */
+#ifndef ANALYZE_SOURCE_H
+#define ANALYZE_SOURCE_H
+
+#include <argosy/error.h>
+#include <stdatomic.h>
+
+#include "common/buffer.h"
+
+enum {
+    SOURCE_DEPTH_MAX = 256, /* directories inside each other */
+    SOURCE_PATH_MAX = 4096,
+    SOURCE_FILE_BYTES_MAX = 64 << 20, /* a larger one is no source code */
+    SOURCE_READ_BYTES = 256 << 10     /* at once, between two looks at the stop flag */
+};
+
+struct source_file {
+    const char *path; /* relative to the source */
+    const char *name; /* its last part */
+    uint64_t size;
+    bool is_vendored; /* below a directory of other people's code */
+    /* Read it all into `out` (cleared first). ARGOSY_ENOTFOUND, ARGOSY_EIO with the reason,
+     * ARGOSY_ETOOBIG, ARGOSY_ENOMEM, ARGOSY_ESTATE when it was told to stop. */
+    int (*read)(const struct source_file *self, struct ag_buffer *out, struct argosy_error *err);
+    void *data; /* the source's own */
+};
+
+/* How a source tells what it meets. */
+struct source_visitor {
+    /* A regular file. Not 0 ends the walk with that code. */
+    int (*file)(void *arg, const struct source_file *file);
+    /* A directory or file that cannot be looked at. */
+    int (*trouble)(void *arg, const char *path, const struct argosy_error *err);
+    void *arg;
+};
+
+struct source {
+    int (*each)(struct source *self, const struct source_visitor *visitor);
+    void (*destroy)(struct source **self_p);
+};
+
+struct source_options {
+    const char *const *exclude; /* globs, against the path and against each name */
+    size_t exclude_count;
+    const atomic_int *stop; /* not 0: end soon, with ARGOSY_ESTATE */
+};
+
+/* A directory, or a single file. Links are not followed. ARGOSY_ENOTFOUND, ARGOSY_EIO. */
+int source_dir_new(struct source **out, const char *path, const struct source_options *options,
+                   struct argosy_error *err);
+
+#endif

@@ -1,0 +1,278 @@
+/* A directory in a file system. Everything is opened relative to its parent and without following
+ * links, so that nothing that changes meanwhile can lead out of it. */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <fnmatch.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "common/error.h"
+#include "common/list.h"
+#include "worker/analyze/source.h"
+
+struct source_dir {
+    struct source source;
+    struct source_options options;
+    char *path;
+    bool is_file;
+    char relative[SOURCE_PATH_MAX]; /* of what is being looked at */
+    const struct source_visitor *visitor;
+};
+
+static const char *const version_control[] = {".git", ".hg", ".svn", ".bzr", "CVS", ".jj"};
+static const char *const vendored[] = {"node_modules", "bower_components", "jspm_packages",
+                                       "vendor",       "third_party",      "third-party",
+                                       "site-packages"};
+
+static bool is_one_of(const char *name, const char *const *names, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(name, names[i]) == 0)
+            return true;
+    return false;
+}
+#define IS_ONE_OF(name, names) is_one_of(name, names, sizeof(names) / sizeof *(names))
+
+static bool is_excluded(const struct source_dir *self, const char *name)
+{
+    for (size_t i = 0; i < self->options.exclude_count; i++)
+        if (fnmatch(self->options.exclude[i], name, 0) == 0 ||
+            fnmatch(self->options.exclude[i], self->relative, 0) == 0)
+            return true;
+    return false;
+}
+
+static bool is_stopped(const struct source_dir *self)
+{
+    return self->options.stop != NULL && atomic_load(self->options.stop) != 0;
+}
+
+static int fail_with_errno(struct argosy_error *err)
+{
+    int code = errno == ENOENT || errno == ENOTDIR ? ARGOSY_ENOTFOUND : ARGOSY_EIO;
+
+    return ag_fail(err, code, "%s", strerror(errno));
+}
+
+/* ---- one file
+ * ---------------------------------------------------------------------------------------- */
+
+/* Where a file is: the directory's descriptor and the source it belongs to. */
+struct place {
+    struct source_dir *dir;
+    int folder;
+};
+
+static int read_all(const struct source_dir *self, int fd, struct ag_buffer *out,
+                    struct argosy_error *err)
+{
+    for (;;) {
+        uint8_t *room;
+        ssize_t got;
+
+        if (is_stopped(self))
+            return ag_fail(err, ARGOSY_ESTATE, "stopped");
+        if (out->size > SOURCE_FILE_BYTES_MAX)
+            return ag_fail(err, ARGOSY_ETOOBIG, "larger than %d bytes", SOURCE_FILE_BYTES_MAX);
+        room = ag_buffer_reserve(out, SOURCE_READ_BYTES);
+        if (room == NULL)
+            return ag_fail(err, ARGOSY_ENOMEM, "no memory for a file");
+        got = read(fd, room, SOURCE_READ_BYTES);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0)
+            return fail_with_errno(err);
+        if (got == 0)
+            return 0;
+        out->size += (size_t)got;
+    }
+}
+
+static int read_file(const struct source_file *file, struct ag_buffer *out,
+                     struct argosy_error *err)
+{
+    const struct place *place = file->data;
+    /* Without O_NONBLOCK a fifo that took the file's place would hold the thread for ever. */
+    int fd = openat(place->folder, file->name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    int rc;
+
+    ag_buffer_clear(out);
+    if (fd < 0)
+        return fail_with_errno(err);
+    rc = read_all(place->dir, fd, out, err);
+    close(fd);
+    return rc;
+}
+
+/* ---- the walk
+ * ---------------------------------------------------------------------------------------- */
+
+static int tell_trouble(struct source_dir *self)
+{
+    struct argosy_error err = {0};
+
+    fail_with_errno(&err);
+    return self->visitor->trouble(self->visitor->arg, self->relative, &err);
+}
+
+static int visit_file(struct source_dir *self, int folder, const char *name, const struct stat *is,
+                      bool is_vendored)
+{
+    struct place place = {self, folder};
+    struct source_file file = {.path = self->relative,
+                               .name = name,
+                               .size = (uint64_t)is->st_size,
+                               .is_vendored = is_vendored,
+                               .read = read_file,
+                               .data = &place};
+
+    return self->visitor->file(self->visitor->arg, &file);
+}
+
+static int walk(struct source_dir *self, int folder, size_t length, unsigned depth,
+                bool is_vendored);
+
+static int visit(struct source_dir *self, int folder, const struct dirent *entry, size_t length,
+                 unsigned depth, bool is_vendored)
+{
+    size_t name_size = strlen(entry->d_name);
+    struct stat is;
+    int child;
+
+    if (length + name_size + 2 > sizeof self->relative) {
+        errno = ENAMETOOLONG;
+        return tell_trouble(self);
+    }
+    memcpy(self->relative + length, entry->d_name, name_size + 1);
+    if (is_excluded(self, entry->d_name) || entry->d_type == DT_LNK)
+        return 0;
+    if (fstatat(folder, entry->d_name, &is, AT_SYMLINK_NOFOLLOW) < 0)
+        return tell_trouble(self);
+    if (S_ISREG(is.st_mode))
+        return visit_file(self, folder, entry->d_name, &is, is_vendored);
+    if (!S_ISDIR(is.st_mode) || IS_ONE_OF(entry->d_name, version_control))
+        return 0;
+    child = openat(folder, entry->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (child < 0)
+        return tell_trouble(self);
+    self->relative[length + name_size] = '/';
+    return walk(self, child, length + name_size + 1, depth + 1,
+                is_vendored || IS_ONE_OF(entry->d_name, vendored));
+}
+
+/* Takes over `folder`. `length` is that of the directory's path in self->relative. */
+static int walk(struct source_dir *self, int folder, size_t length, unsigned depth,
+                bool is_vendored)
+{
+    DIR *dir = depth < SOURCE_DEPTH_MAX ? fdopendir(folder) : NULL;
+    const struct dirent *entry;
+    int rc = 0;
+
+    if (dir == NULL) {
+        if (depth >= SOURCE_DEPTH_MAX)
+            errno = ELOOP;
+        rc = tell_trouble(self);
+        close(folder);
+        return rc;
+    }
+    for (;;) {
+        if (is_stopped(self)) {
+            rc = ARGOSY_ESTATE;
+            break;
+        }
+        errno = 0;
+        entry = readdir(dir);
+        if (entry == NULL)
+            break;
+        if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
+            continue;
+        rc = visit(self, folder, entry, length, depth, is_vendored);
+        if (rc != 0)
+            break;
+    }
+    if (entry == NULL && errno != 0 && rc == 0) {
+        self->relative[length > 0 ? length - 1 : 0] = '\0';
+        rc = tell_trouble(self);
+    }
+    closedir(dir);
+    return rc;
+}
+
+static int each_of_file(struct source_dir *self)
+{
+    char *slash = strrchr(self->path, '/');
+    const char *name = slash != NULL ? slash + 1 : self->path;
+    struct stat is;
+    int folder, rc;
+
+    snprintf(self->relative, sizeof self->relative, "%s", name);
+    if (slash != NULL)
+        *slash = '\0';
+    folder = open(slash == NULL         ? "."
+                  : slash == self->path ? "/"
+                                        : self->path,
+                  O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (slash != NULL)
+        *slash = '/';
+    if (folder < 0)
+        return tell_trouble(self);
+    if (fstatat(folder, name, &is, AT_SYMLINK_NOFOLLOW) < 0)
+        rc = tell_trouble(self);
+    else
+        rc = visit_file(self, folder, name, &is, false);
+    close(folder);
+    return rc;
+}
+
+static int each(struct source *source, const struct source_visitor *visitor)
+{
+    struct source_dir *self = AG_OWNER(source, struct source_dir, source);
+    int folder;
+
+    self->visitor = visitor;
+    self->relative[0] = '\0';
+    if (self->is_file)
+        return each_of_file(self);
+    folder = open(self->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (folder < 0)
+        return tell_trouble(self);
+    return walk(self, folder, 0, 0, false);
+}
+
+static void destroy(struct source **source_p)
+{
+    struct source_dir *self = AG_OWNER(*source_p, struct source_dir, source);
+
+    free(self->path);
+    free(self);
+    *source_p = NULL;
+}
+
+int source_dir_new(struct source **out, const char *path, const struct source_options *options,
+                   struct argosy_error *err)
+{
+    struct source_dir *self;
+    struct stat is;
+
+    *out = NULL;
+    if (stat(path, &is) < 0) {
+        fail_with_errno(err);
+        return ag_fail_in(err, ARGOSY_EIO, "%s", path);
+    }
+    if (!S_ISDIR(is.st_mode) && !S_ISREG(is.st_mode))
+        return ag_fail(err, ARGOSY_EIO, "%s is neither a directory nor a file", path);
+    self = calloc(1, sizeof *self);
+    if (self == NULL || (self->path = strdup(path)) == NULL) {
+        free(self);
+        return ag_fail(err, ARGOSY_ENOMEM, "no memory for a source");
+    }
+    self->source = (struct source){.each = each, .destroy = destroy};
+    self->options = *options;
+    self->is_file = S_ISREG(is.st_mode);
+    *out = &self->source;
+    return 0;
+}

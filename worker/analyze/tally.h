@@ -1,0 +1,44 @@
+/* tally.h - the sums of an analysis: totals, by language, by file or directory, what was skipped.
+ *
+ * Threads: one at a time.
+ */
+#ifndef ANALYZE_TALLY_H
+#define ANALYZE_TALLY_H
+
+#include "common/buffer.h"
+#include "worker/analyze/count.h"
+
+/* X(NAME, "key", why) */
+#define TALLY_SKIPS(X)                                                                             \
+    X(BINARY, "binary", "not text")                                                                \
+    X(GENERATED, "generated", "says that a program wrote it")                                      \
+    X(VENDORED, "vendored", "other people's code")                                                 \
+    X(TOO_LARGE, "too_large", "larger than 64 MiB")                                                \
+    X(UNKNOWN, "unknown", "no language that we know")
+
+enum tally_skip {
+#define X(name, key, why) SKIP_##name,
+    TALLY_SKIPS(X)
+#undef X
+        SKIP_COUNT
+};
+
+enum tally_by { BY_LANGUAGE, BY_FILE, BY_DIR };
+
+typedef struct tally tally_t;
+
+/* NULL when memory is short. */
+tally_t *tally_new(enum tally_by by);
+void tally_destroy(tally_t **self_p);
+
+/* ARGOSY_ENOMEM. */
+int tally_add(tally_t *self, const char *path, const struct language *language,
+              const struct counts *counts);
+void tally_skip(tally_t *self, enum tally_skip why);
+
+uint64_t tally_files(const tally_t *self);
+
+/* The result of the job as msgpack; a failure is the buffer's. */
+void tally_pack(tally_t *self, const char *source, struct ag_buffer *out);
+
+#endif

@@ -1,0 +1,218 @@
+#include "worker/fetch/policy.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/error.h"
+
+/* Every address is compared in 16 bytes, IPv4 as ::ffff:a.b.c.d. */
+struct net {
+    uint8_t address[16];
+    unsigned bits;
+    uint16_t port; /* 0: every */
+};
+
+struct policy {
+    bool any;
+    size_t count;
+    struct net allowed[];
+};
+
+static const char *const special[] = {
+    "0.0.0.0/8",     "10.0.0.0/8",      "100.64.0.0/10",  "127.0.0.0/8",    "169.254.0.0/16",
+    "172.16.0.0/12", "192.0.0.0/24",    "192.0.2.0/24",   "192.88.99.0/24", "192.168.0.0/16",
+    "198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24", "224.0.0.0/4",    "240.0.0.0/4",
+    "::/128",        "::1/128",         "64:ff9b:1::/48", "100::/64",       "2001:db8::/32",
+    "2001::/23",     "fc00::/7",        "fe80::/10",      "fec0::/10",      "ff00::/8",
+};
+enum { SPECIAL_COUNT = sizeof special / sizeof *special };
+
+static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
+static const uint8_t nat64[12] = {0x00, 0x64, 0xff, 0x9b};
+
+/* "ADDRESS/BITS" or a lone address. */
+static bool parse_cidr(const char *text, struct net *net)
+{
+    char address[INET6_ADDRSTRLEN];
+    const char *slash = strchr(text, '/');
+    size_t size = slash != NULL ? (size_t)(slash - text) : strlen(text);
+    unsigned most;
+    char *end;
+
+    if (size == 0 || size >= sizeof address)
+        return false;
+    memcpy(address, text, size);
+    address[size] = '\0';
+    if (inet_pton(AF_INET, address, &net->address[12]) == 1) {
+        memcpy(net->address, mapped, sizeof mapped);
+        most = 32;
+    } else if (inet_pton(AF_INET6, address, net->address) == 1) {
+        most = 128;
+    } else {
+        return false;
+    }
+    net->bits = most;
+    if (slash != NULL) {
+        unsigned long bits = strtoul(slash + 1, &end, 10);
+
+        if (slash[1] < '0' || slash[1] > '9' || *end != '\0' || bits > most)
+            return false;
+        net->bits = (unsigned)bits;
+    }
+    net->bits += most == 32 ? 96 : 0;
+    return true;
+}
+
+static bool parse_port(const char *text, uint16_t *port)
+{
+    char *end;
+    unsigned long value = strtoul(text, &end, 10);
+
+    *port = (uint16_t)value;
+    return text[0] >= '0' && text[0] <= '9' && *end == '\0' && value > 0 && value < 65536;
+}
+
+/* CIDR, CIDR:PORT, [CIDR]:PORT; an IPv6 network needs the brackets to have a port. */
+static bool parse_allowed(const char *text, struct net *net)
+{
+    char copy[128];
+    char *colon, *start = copy;
+
+    *net = (struct net){0};
+    if (strlen(text) >= sizeof copy)
+        return false;
+    strcpy(copy, text);
+    if (copy[0] == '[') {
+        char *close = strchr(copy, ']');
+
+        if (close == NULL)
+            return false;
+        *close = '\0';
+        start = copy + 1;
+        if (close[1] != '\0' && (close[1] != ':' || !parse_port(close + 2, &net->port)))
+            return false;
+    } else if ((colon = strchr(copy, ':')) != NULL && strchr(colon + 1, ':') == NULL) {
+        *colon = '\0';
+        if (!parse_port(colon + 1, &net->port))
+            return false;
+    }
+    return parse_cidr(start, net);
+}
+
+int policy_new(policy_t **out, const char *const *allow, size_t count, struct argosy_error *err)
+{
+    policy_t *self = calloc(1, sizeof *self + count * sizeof(struct net));
+
+    *out = NULL;
+    if (self == NULL)
+        return ag_fail(err, ARGOSY_ENOMEM, "no memory for networks");
+    for (size_t i = 0; i < count; i++) {
+        if (strcmp(allow[i], "any") == 0) {
+            self->any = true;
+        } else if (!parse_allowed(allow[i], &self->allowed[self->count++])) {
+            free(self);
+            return ag_fail(err, ARGOSY_EINVAL,
+                           "--allow-net: '%s' is not a network (10.0.0.0/8, 127.0.0.1:8080, "
+                           "[fd00::/8]:443 or any)",
+                           allow[i]);
+        }
+    }
+    *out = self;
+    return 0;
+}
+
+void policy_destroy(policy_t **self_p)
+{
+    free(*self_p);
+    *self_p = NULL;
+}
+
+static bool is_in(const uint8_t address[16], const struct net *net)
+{
+    unsigned whole = net->bits / 8, rest = net->bits % 8;
+
+    if (memcmp(address, net->address, whole) != 0)
+        return false;
+    return rest == 0 || (address[whole] ^ net->address[whole]) >> (8 - rest) == 0;
+}
+
+static bool is_special(const uint8_t address[16])
+{
+    uint8_t inner[16];
+
+    for (size_t i = 0; i < SPECIAL_COUNT; i++) {
+        struct net net;
+
+        if (parse_cidr(special[i], &net) && is_in(address, &net))
+            return true;
+    }
+    memcpy(inner, mapped, sizeof mapped);
+    if (memcmp(address, nat64, sizeof nat64) == 0)
+        memcpy(&inner[12], &address[12], 4);
+    else if (address[0] == 0x20 && address[1] == 0x02) /* 6to4 */
+        memcpy(&inner[12], &address[2], 4);
+    else
+        return false;
+    return is_special(inner);
+}
+
+/* The address in 16 bytes and the port; false for families that are no IP. */
+static bool flatten(const struct sockaddr *address, uint8_t out[16], uint16_t *port)
+{
+    if (address->sa_family == AF_INET) {
+        const struct sockaddr_in *in = (const void *)address;
+
+        memcpy(out, mapped, sizeof mapped);
+        memcpy(&out[12], &in->sin_addr, 4);
+        *port = ntohs(in->sin_port);
+        return true;
+    }
+    if (address->sa_family == AF_INET6) {
+        const struct sockaddr_in6 *in = (const void *)address;
+
+        memcpy(out, &in->sin6_addr, 16);
+        *port = ntohs(in->sin6_port);
+        return true;
+    }
+    return false;
+}
+
+bool policy_allows(const policy_t *self, const struct sockaddr *address)
+{
+    uint8_t flat[16];
+    uint16_t port;
+
+    if (!flatten(address, flat, &port))
+        return false;
+    if (self->any)
+        return true;
+    for (size_t i = 0; i < self->count; i++)
+        if (is_in(flat, &self->allowed[i]) &&
+            (self->allowed[i].port == 0 || self->allowed[i].port == port))
+            return true;
+    return !is_special(flat);
+}
+
+const char *policy_print(const struct sockaddr *address, char out[POLICY_TEXT_SIZE])
+{
+    char text[INET6_ADDRSTRLEN] = "?";
+    uint8_t flat[16];
+    uint16_t port = 0;
+
+    flatten(address, flat, &port);
+    if (address->sa_family == AF_INET6) {
+        inet_ntop(AF_INET6, &((const struct sockaddr_in6 *)(const void *)address)->sin6_addr, text,
+                  sizeof text);
+        snprintf(out, POLICY_TEXT_SIZE, "[%s]:%u", text, port);
+    } else {
+        if (address->sa_family == AF_INET)
+            inet_ntop(AF_INET, &((const struct sockaddr_in *)(const void *)address)->sin_addr, text,
+                      sizeof text);
+        snprintf(out, POLICY_TEXT_SIZE, "%s:%u", text, port);
+    }
+    return out;
+}
