@@ -470,9 +470,13 @@ static int listen_on(reactor_t *self, const char *endpoint, struct argosy_error 
     const char *path = ag_endpoint_path(endpoint);
     char actual[AG_ENDPOINT_SIZE] = "";
     size_t size = sizeof actual;
+    int ipv6;
 
     if (path != NULL && lock_path(self, path, err) < 0)
         return err != NULL ? err->code : ARGOSY_EIO;
+    /* With IPv6 on, an IPv4 address would be told as ::ffff:a.b.c.d. */
+    ipv6 = strchr(endpoint, '[') != NULL || strstr(endpoint, "://*") != NULL;
+    zmq_setsockopt(self->handle, ZMQ_IPV6, &ipv6, sizeof ipv6);
     if (zmq_bind(self->handle, endpoint) < 0)
         return ag_fail(err, ARGOSY_EIO, "cannot listen on %s: %s", endpoint, zmq_strerror(errno));
     zmq_getsockopt(self->handle, ZMQ_LAST_ENDPOINT, actual, &size);

@@ -105,7 +105,7 @@ static void greet(argosy_client *self, int64_t now)
 
 static int connect_anew(argosy_client *self, struct argosy_error *err)
 {
-    int zero = 0, one = 1;
+    int zero = 0, one = 1, soon_ms = 10, late_ms = 1000;
     int64_t message_max = AG_MESSAGE_BYTES_MAX;
     const char *endpoint = self->endpoints[self->endpoint];
 
@@ -117,6 +117,8 @@ static int connect_anew(argosy_client *self, struct argosy_error *err)
     zmq_setsockopt(self->socket, ZMQ_LINGER, &zero, sizeof zero);
     zmq_setsockopt(self->socket, ZMQ_IPV6, &one, sizeof one);
     zmq_setsockopt(self->socket, ZMQ_TCP_KEEPALIVE, &one, sizeof one);
+    zmq_setsockopt(self->socket, ZMQ_RECONNECT_IVL, &soon_ms, sizeof soon_ms);
+    zmq_setsockopt(self->socket, ZMQ_RECONNECT_IVL_MAX, &late_ms, sizeof late_ms);
     zmq_setsockopt(self->socket, ZMQ_MAXMSGSIZE, &message_max, sizeof message_max);
     if (zmq_connect(self->socket, endpoint) < 0)
         return ag_fail(err, ARGOSY_EIO, "cannot connect to %s: %s", endpoint, zmq_strerror(errno));

@@ -129,7 +129,7 @@ static int set_options(void *socket)
         {ZMQ_TCP_KEEPALIVE_IDLE, 2},
         {ZMQ_TCP_KEEPALIVE_INTVL, 1},
         {ZMQ_TCP_KEEPALIVE_CNT, 2},
-        {ZMQ_RECONNECT_IVL, 100},
+        {ZMQ_RECONNECT_IVL, 10},
         {ZMQ_RECONNECT_IVL_MAX, 2000},
     };
     int64_t message_max = AG_MESSAGE_BYTES_MAX;

@@ -167,6 +167,15 @@ static bool is_over(const core_t *self, const struct watch *watch)
            watch->group->ended_record <= self->committed;
 }
 
+static bool waits_for_commit(const core_t *self, const struct watch *watch)
+{
+    if (watch->job != NULL)
+        return job_has_ended(watch->job) && watch->job->ended_record > self->committed;
+    if (watch->cursor < watch->group->ended_count)
+        return watch->group->ended[watch->cursor]->ended_record > self->committed;
+    return watch->group->is_ended && watch->group->ended_record > self->committed;
+}
+
 /* True when it has told all it can; false when the step is full. The watch may be gone after it. */
 static bool pump(core_t *self, struct watch *watch)
 {
@@ -175,8 +184,11 @@ static bool pump(core_t *self, struct watch *watch)
         struct effect *effect;
         bool over;
 
-        if (n == 0 && watch->opened && !is_over(self, watch))
+        if (n == 0 && watch->opened && !is_over(self, watch)) {
+            if (waits_for_commit(self, watch))
+                watch_due(self, watch); /* the commit comes back here */
             return true;
+        }
         if (!core_has_room(self, 1))
             return false;
         effect = emit_events(self, watch->client, watch->number);
@@ -199,15 +211,6 @@ static bool pump(core_t *self, struct watch *watch)
     }
 }
 
-static bool waits_for_commit(const core_t *self, const struct watch *watch)
-{
-    if (watch->job != NULL)
-        return job_has_ended(watch->job) && watch->job->ended_record > self->committed;
-    if (watch->cursor < watch->group->ended_count)
-        return watch->group->ended[watch->cursor]->ended_record > self->committed;
-    return watch->group->is_ended && watch->group->ended_record > self->committed;
-}
-
 void watch_pump(core_t *self)
 {
     struct ag_link *next;
@@ -217,7 +220,7 @@ void watch_pump(core_t *self)
 
         next = at->next;
         if (watch->opened && waits_for_commit(self, watch))
-            continue; /* stays in the list: the commit comes back here */
+            continue; /* stays in the list */
         ag_link_remove(&watch->due);
         if (!pump(self, watch)) {
             watch_due(self, watch);

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <spawn.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -166,46 +167,41 @@ int fleet_look_after(fleet_t *self, struct argosy_error *err)
     return 0;
 }
 
-static unsigned count_alive(fleet_t *self)
+/* SIGTERM, some time, SIGKILL. */
+static void stop_processes(pid_t *pids, uint32_t count)
 {
-    unsigned alive = 0;
+    int64_t until = ag_clock_mono_ms() + STOP_MS;
+    uint32_t alive = count;
 
-    for (uint32_t i = 0; i <= self->config.workers; i++) {
-        pid_t *pid = i < self->config.workers ? &self->workers[i] : &self->broker;
+    for (uint32_t i = 0; i < count; i++)
+        if (pids[i] != 0)
+            kill(pids[i], SIGTERM);
+    while (alive > 0) {
+        bool late = ag_clock_mono_ms() >= until;
 
-        if (*pid != 0 && waitpid(*pid, NULL, WNOHANG) != 0)
-            *pid = 0;
-        alive += *pid != 0;
+        alive = 0;
+        for (uint32_t i = 0; i < count; i++) {
+            if (pids[i] != 0 && waitpid(pids[i], NULL, WNOHANG) != 0)
+                pids[i] = 0;
+            if (pids[i] != 0 && late)
+                kill(pids[i], SIGKILL);
+            alive += pids[i] != 0;
+        }
+        if (alive > 0)
+            usleep(1000);
     }
-    return alive;
-}
-
-static void tell_all(const fleet_t *self, int number)
-{
-    for (uint32_t i = 0; i < self->config.workers; i++)
-        if (self->workers[i] != 0)
-            kill(self->workers[i], number);
-    if (self->broker != 0)
-        kill(self->broker, number);
 }
 
 void fleet_stop(fleet_t **self_p)
 {
     fleet_t *self = *self_p;
     static const char *const left[] = {"broker", "broker.lock"};
-    int64_t until = ag_clock_mono_ms() + STOP_MS;
     char path[512];
 
     if (self == NULL)
         return;
-    tell_all(self, SIGTERM);
-    while (count_alive(self) > 0 && ag_clock_mono_ms() < until)
-        usleep(2000);
-    if (count_alive(self) > 0) {
-        tell_all(self, SIGKILL);
-        while (count_alive(self) > 0)
-            usleep(2000);
-    }
+    stop_processes(self->workers, self->config.workers); /* they say goodbye to the broker */
+    stop_processes(&self->broker, 1);
     for (size_t i = 0; self->folder[0] != '\0' && i < 2; i++) {
         snprintf(path, sizeof path, "%s/%s", self->folder, left[i]);
         unlink(path);

@@ -29,7 +29,7 @@ int cli_run(struct cli *cli)
     fleet_t *fleet;
     int code;
 
-    config.level = cli->quiet ? "error" : "warning";
+    config.level = cli->quiet ? "error" : ag_options_text(options, AG_OPT_CLIENT_LOG);
     if (is_fetch && concurrency > FETCH_SLOTS * config.workers) {
         config.slots = (concurrency + config.workers - 1) / config.workers;
         config.slots = config.slots > AG_SLOTS_MAX ? AG_SLOTS_MAX : config.slots;

@@ -22,8 +22,8 @@
 
 enum {
     CONNECTIONS_MAX = 16384, /* what a fleet of workers may open; 5,000 are asked for */
-    OUT_MAX = 4 << 20,       /* bytes; one piece of an answer, the largest is a huge header */
     UPLOAD_MAX = 1 << 20,    /* bytes; what /echo gives back */
+    OUT_MAX = 8 << 20,       /* bytes; one piece of an answer: an upload whose bytes are all escaped */
     ROUTES_MAX = 40,         /* what has a count of its own in /stats */
 };
 

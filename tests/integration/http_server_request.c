@@ -164,6 +164,7 @@ static unsigned parse_line(struct request *self, struct ag_bytes line)
         self->target = path;
     }
     self->path = cut(&path, '?');
+    self->query = path;
     if (self->path.size == 0 || (self->path.data[0] != '/' && !ag_bytes_are(self->path, "*")))
         return 400;
     return 0;
@@ -220,6 +221,50 @@ unsigned request_parse(struct request *self, struct ag_bytes head)
         (self->is_chunked && has_length))
         return 400;
     return 0;
+}
+
+/* ---- the query ------------------------------------------------------------------------------ */
+
+static int hex_digit(uint8_t c)
+{
+    if (!isxdigit(c))
+        return -1;
+    return isdigit(c) ? c - '0' : (c | 0x20) - 'a' + 10;
+}
+
+static enum query decode(struct ag_bytes text, struct ag_buffer *out)
+{
+    for (size_t i = 0; i < text.size; i++) {
+        uint8_t byte = text.data[i];
+
+        if (byte == '%') {
+            int high = i + 2 < text.size ? hex_digit(text.data[i + 1]) : -1;
+            int low = high >= 0 ? hex_digit(text.data[i + 2]) : -1;
+
+            if (low < 0)
+                return QUERY_BROKEN;
+            byte = (uint8_t)(high << 4 | low);
+            i += 2;
+        }
+        if (has_control(ag_bytes_of(&byte, 1)))
+            return QUERY_BROKEN;
+        ag_buffer_append(out, &byte, 1);
+    }
+    return QUERY_FOUND;
+}
+
+enum query request_query(const struct request *self, const char *name, struct ag_buffer *out)
+{
+    struct ag_bytes rest = self->query;
+
+    while (rest.data != NULL) {
+        struct ag_bytes value = cut(&rest, '&');
+        struct ag_bytes key = cut(&value, '=');
+
+        if (value.data != NULL && ag_bytes_are(key, name))
+            return decode(value, out);
+    }
+    return QUERY_ABSENT;
 }
 
 /* ---- the body ------------------------------------------------------------------------------- */

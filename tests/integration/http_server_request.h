@@ -23,6 +23,7 @@ struct header {
 struct request {
     struct ag_bytes method, target; /* as sent */
     struct ag_bytes path;           /* origin form, without the query */
+    struct ag_bytes query;          /* what follows the question mark; absent without one */
     struct ag_bytes fields;         /* the header lines, for request_next_header() */
     uint64_t content_length;        /* 0 when absent or chunked */
     bool is_head, is_http_10, keep_alive, is_chunked, expects_continue;
@@ -41,6 +42,13 @@ bool request_next_header(struct ag_bytes *rest, struct header *header);
 
 /* The first header of that name. False if there is none. */
 bool request_header(const struct request *self, const char *name, struct ag_bytes *value);
+
+/* What a query says about a name. */
+enum query { QUERY_ABSENT, QUERY_FOUND, QUERY_BROKEN };
+
+/* Append the value of the first name=value of the query to `out`, with %XX resolved. Broken is what
+ * has other escapes, or hides a control character in them. */
+enum query request_query(const struct request *self, const char *name, struct ag_buffer *out);
 
 /* Is `word` in the comma separated list, apart from case and ;parameters? */
 bool header_has_word(struct ag_bytes list, const char *word);

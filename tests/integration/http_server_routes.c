@@ -31,50 +31,58 @@ enum then routes_refuse(struct conn *conn)
     return answer_say(conn, status, answer_reason(status));
 }
 
-#define FLAKY_HELP "/KEY/N[/S]: 503 for the first N requests with KEY, with Retry-After: S"
+#define FLAKY_HELP "/N/KEY[?retry_after=S]: 503 for the first N requests with KEY, then 200"
+#define STATUS_HELP "/N[?retry_after=S]: that status; 1xx is followed by 200"
 
 /* How a path is read: its first segment is the name, then come arguments as `shape` tells:
- * N a number, n one that may be absent, T a text of one segment, * all that is left. */
+ * N a number, n one that may be absent, T a text of one segment, * all that is left. Of several
+ * routes with one name the first that fits is taken. */
 struct route {
     const char *name, *shape;
     step_fn *step;
     int64_t number_max[2];
-    const char *help;
+    uint64_t number_if_absent[2];
+    const char *help; /* NULL: not shown */
     bool keeps_body;
 };
 
 static const struct route routes[] = {
-    {"", "", serve_page, {0}, "/: a small page", false},
-    {"page", "N", serve_page, {BYTES_MAX}, "/N: a small page", false},
-    {"bytes", "N", serve_bytes, {BYTES_MAX}, "/N: N bytes, the one at offset i is i % 251", false},
-    {"big", "N", serve_big, {BYTES_MAX}, "/N: the same without Content-Length, then close", false},
-    {"delay", "Nn", serve_delay, {WAIT_MS_MAX, BYTES_MAX}, "/MS[/BYTES]: wait, then 200", false},
-    {"slow", "NN", serve_slow, {BYTES_MAX, WAIT_MS_MAX}, "/BYTES/MS: one byte every MS", false},
-    {"chunked", "NN", serve_chunked, {1 << 30, CHUNK_SIZE_MAX}, "/N/SIZE: N chunks", false},
-    {"flaky", "TNn", serve_flaky, {INT32_MAX, INT32_MAX}, FLAKY_HELP, false},
-    {"status", "N", serve_status, {999}, "/N: that status; 1xx is followed by 200", false},
-    {"redirect", "N", serve_redirect, {BYTES_MAX}, "/N: N hops, then 200", false},
-    {"redirloop", "", serve_redirloop, {0}, ": to itself", false},
-    {"redirto", "*", serve_redirto, {0}, "/URL: to URL, verbatim, with its query", false},
-    {"etag", "", serve_etag, {0}, ": ETag \"v1\"; 304 if the client has it", false},
-    {"hdrs", "N", serve_hdrs, {HEADERS_MAX}, "/N: N headers", false},
-    {"hdrsize", "N", serve_hdrsize, {HEADER_SIZE_MAX}, "/BYTES: one huge header", false},
-    {"gzip", "", serve_gzip, {0}, ": a text, compressed if the client accepts it", false},
-    {"bomb", "", serve_bomb, {0}, ": 1 MB of gzip that becomes 1 GB of zeros", false},
-    {"echo", "*", serve_echo, {0}, ": the request as JSON", true},
-    {"stats", "", serve_stats, {0}, ": what happened so far, as JSON", false},
-    {"chunkcut", "", serve_chunkcut, {0}, ": chunked, closed in the middle of a chunk", false},
-    {"badlen", "", serve_badlen, {0}, ": half of the Content-Length, then close", false},
-    {"overlen", "", serve_overlen, {0}, ": twice the Content-Length, kept open", false},
-    {"garbage", "", serve_garbage, {0}, ": no HTTP", false},
-    {"empty", "", serve_empty, {0}, ": close without an answer", false},
-    {"reset", "", serve_reset, {0}, ": RST instead of an answer", false},
-    {"resetmid", "", serve_resetmid, {0}, ": RST in the body", false},
-    {"hang", "", serve_hang, {0}, ": no answer, ever", false},
-    {"hanghead", "", serve_hanghead, {0}, ": half of the headers, then nothing", false},
-    /* Those without help are no paths; they are here to be counted. */
-    {"(404)", "*", serve_missing, {0}, NULL, false},
-    {"(400)", "*", serve_bad_arguments, {0}, NULL, false},
+    {"", "", serve_page, {0}, {0}, "/: a small page", false},
+    {"page", "N", serve_page, {BYTES_MAX}, {0}, "/N: a small page with a link to the next", false},
+    {"page", "T", serve_page, {0}, {0}, NULL, false},
+    {"bytes", "N", serve_bytes, {BYTES_MAX}, {0}, "/N: N bytes, at offset i is i % 251", false},
+    {"big", "N", serve_big, {BYTES_MAX}, {0}, "/N: the same, no Content-Length, then close", false},
+    {"delay", "Nn", serve_delay, {WAIT_MS_MAX, BYTES_MAX}, {0}, "/MS[/BYTES]: wait, then 200", false},
+    {"slow", "nn", serve_slow, {BYTES_MAX, WAIT_MS_MAX}, {100, 100},
+     "[/BYTES[/MS]]: one byte every MS; else 100 and 100", false},
+    {"chunked", "nn", serve_chunked, {1 << 30, CHUNK_SIZE_MAX}, {10, 1000},
+     "[/N[/SIZE]]: N chunks; else 10 of 1,000", false},
+    {"flaky", "NT", serve_flaky, {INT32_MAX}, {0}, FLAKY_HELP, false},
+    {"flaky", "TNn", serve_flaky, {INT32_MAX, INT32_MAX}, {0}, NULL, false}, /* KEY/N[/S] */
+    {"status", "N", serve_status, {999}, {0}, STATUS_HELP, false},
+    {"redirect", "N", serve_redirect, {BYTES_MAX}, {0}, "/N: N hops, then 200", false},
+    {"redirloop", "", serve_redirloop, {0}, {0}, ": to itself", false},
+    {"redirto", "*", serve_redirto, {0}, {0}, "/URL or ?url=URL (%XX): to URL", false},
+    {"etag", "", serve_etag, {0}, {0}, ": ETag \"v1\"; 304 if the client has it", false},
+    {"hdrs", "n", serve_hdrs, {HEADERS_MAX}, {100}, "[/N]: N headers; else 100", false},
+    {"hdrsize", "n", serve_hdrsize, {HEADER_SIZE_MAX}, {128 << 10},
+     "[/BYTES]: one huge header; else 128 KB", false},
+    {"gzip", "", serve_gzip, {0}, {0}, ": a text, compressed if the client accepts it", false},
+    {"bomb", "", serve_bomb, {0}, {0}, ": 1 MB of gzip that becomes 1 GB of zeros", false},
+    {"echo", "*", serve_echo, {0}, {0}, ": the request as JSON", true},
+    {"stats", "", serve_stats, {0}, {0}, ": what happened so far, as JSON", false},
+    {"chunkcut", "", serve_chunkcut, {0}, {0}, ": chunked, closed in the middle of a chunk", false},
+    {"badlen", "", serve_badlen, {0}, {0}, ": half of the Content-Length, then close", false},
+    {"overlen", "", serve_overlen, {0}, {0}, ": twice the Content-Length, kept open", false},
+    {"garbage", "", serve_garbage, {0}, {0}, ": no HTTP", false},
+    {"empty", "", serve_empty, {0}, {0}, ": close without an answer", false},
+    {"reset", "", serve_reset, {0}, {0}, ": RST instead of an answer", false},
+    {"resetmid", "", serve_resetmid, {0}, {0}, ": RST in the body", false},
+    {"hang", "", serve_hang, {0}, {0}, ": no answer, ever", false},
+    {"hanghead", "", serve_hanghead, {0}, {0}, ": half of the headers, then nothing", false},
+    /* These are no paths; they are here to be counted. */
+    {"(404)", "*", serve_missing, {0}, {0}, NULL, false},
+    {"(400)", "*", serve_bad_arguments, {0}, {0}, NULL, false},
 };
 enum { ROUTES_COUNT = sizeof routes / sizeof routes[0] };
 _Static_assert(sizeof routes / sizeof routes[0] <= ROUTES_MAX, "server->route_counts is too small");
@@ -94,8 +102,9 @@ bool route_keeps_body(const struct route *route)
 
 void routes_print(FILE *out)
 {
-    for (const struct route *route = routes; route->help != NULL; route++)
-        fprintf(out, "  /%s%s\n", route->name, route->help);
+    for (int i = 0; i < ROUTES_COUNT; i++)
+        if (routes[i].help != NULL)
+            fprintf(out, "  /%s%s\n", routes[i].name, routes[i].help);
 }
 
 /* ---- from a path to a route ----------------------------------------------------------------- */
@@ -133,6 +142,7 @@ static bool parse_arguments(struct exchange *x, const struct route *route, struc
     struct ag_bytes segment;
 
     x->numbers_count = 0;
+    memcpy(x->numbers, route->number_if_absent, sizeof x->numbers);
     for (const char *kind = route->shape; *kind != '\0'; kind++) {
         if (*kind == '*')
             return true;
@@ -155,11 +165,9 @@ void routes_choose(struct exchange *x)
 
     x->route = missing;
     if (rest.size > 0 && rest.data[0] == '/' && next_segment(&rest, &name))
-        for (int i = 0; i < ROUTES_COUNT; i++)
-            if (ag_bytes_are(name, routes[i].name)) {
+        for (int i = 0; i < ROUTES_COUNT && (x->route == missing || x->route == bad_arguments); i++)
+            if (ag_bytes_are(name, routes[i].name))
                 x->route = parse_arguments(x, &routes[i], rest) ? &routes[i] : bad_arguments;
-                break;
-            }
     x->step = x->route->step;
 }
 
@@ -173,9 +181,13 @@ static enum then serve_stats(struct conn *conn)
 #define X(name) json_object_set_new(json, #name, json_integer((json_int_t)stats->name));
     STATS(X)
 #undef X
-    for (int i = 0; i < ROUTES_COUNT; i++) /* the front page has no name */
-        json_object_set_new(paths, i > 0 ? routes[i].name : "/",
-                            json_integer((json_int_t)conn->server->route_counts[i]));
+    for (int i = 0; i < ROUTES_COUNT; i++) {
+        const char *name = i > 0 ? routes[i].name : "/"; /* the front page has no name */
+        json_int_t others = json_integer_value(json_object_get(paths, name)); /* of the same name */
+
+        json_object_set_new(paths, name,
+                            json_integer(others + (json_int_t)conn->server->route_counts[i]));
+    }
     json_object_set_new(json, "paths", paths);
     return answer_json(conn, json);
 }

@@ -10,6 +10,28 @@ enum {
     PIECE_SIZE = 64 << 10, /* how much of a chunked body is made at once */
 };
 
+/* Append a header whose value the query may give. False when the query is broken: bad_query(). */
+static bool header_of_query(struct conn *conn, const char *header, const char *name)
+{
+    size_t before = conn->out.size;
+    enum query query;
+
+    ag_buffer_printf(&conn->out, "%s: ", header);
+    query = request_query(&conn->exchange.request, name, &conn->out);
+    if (query == QUERY_FOUND)
+        ag_buffer_text(&conn->out, "\r\n");
+    else
+        conn->out.size = before;
+    return query != QUERY_BROKEN;
+}
+
+/* Instead of what was begun. */
+static enum then bad_query(struct conn *conn)
+{
+    ag_buffer_clear(&conn->out);
+    return answer_say(conn, 400, "bad query: %XX must be a byte and no control character");
+}
+
 /* ---- those that behave ---------------------------------------------------------------------- */
 
 enum then serve_page(struct conn *conn)
@@ -130,6 +152,8 @@ enum then serve_status(struct conn *conn)
         answer_end_head(conn, NULL, 0);
         return THEN_END;
     }
+    if (!header_of_query(conn, "Retry-After", "retry_after"))
+        return bad_query(conn);
     return answer_text(conn, answer_reason(status));
 }
 
@@ -151,18 +175,28 @@ enum then serve_redirloop(struct conn *conn)
     return answer_text(conn, "and again");
 }
 
-/* With the query: the target may need one. */
+/* The target stands in the path, verbatim and with the query, for it may need one; or in ?url=. */
 enum then serve_redirto(struct conn *conn)
 {
     static const char prefix[] = "/redirto/";
     struct ag_bytes target = conn->exchange.request.target;
 
-    if (conn->exchange.request.path.size < sizeof prefix)
-        return answer_say(conn, 400, "redirect to what?");
+    size_t head_size;
+
     answer_begin(conn, 302);
-    ag_buffer_text(&conn->out, "Location: ");
-    ag_buffer_append(&conn->out, target.data + sizeof prefix - 1, target.size - sizeof prefix + 1);
-    ag_buffer_text(&conn->out, "\r\n");
+    head_size = conn->out.size;
+    if (conn->exchange.request.path.size >= sizeof prefix) {
+        ag_buffer_text(&conn->out, "Location: ");
+        ag_buffer_append(&conn->out, target.data + sizeof prefix - 1,
+                         target.size - sizeof prefix + 1);
+        ag_buffer_text(&conn->out, "\r\n");
+    } else if (!header_of_query(conn, "Location", "url")) {
+        return bad_query(conn);
+    }
+    if (conn->out.size == head_size) {
+        ag_buffer_clear(&conn->out);
+        return answer_say(conn, 400, "redirect to what?");
+    }
     return answer_text(conn, "elsewhere");
 }
 
@@ -288,6 +322,8 @@ enum then serve_flaky(struct conn *conn)
     answer_begin(conn, 503);
     if (x->numbers_count > 1)
         ag_buffer_printf(&conn->out, "Retry-After: %" PRIu64 "\r\n", x->numbers[1]);
+    else if (!header_of_query(conn, "Retry-After", "retry_after"))
+        return bad_query(conn);
     return answer_text(conn, "not yet");
 }
 

@@ -513,6 +513,22 @@ static void what_a_reader_has_released_is_forgotten_at_once(void **state)
     assert_int_equal(status.bytes, 0);
 }
 
+/* Found by hand: the group's own end was not durable yet when its last job was told. */
+static void the_end_of_a_group_is_told_also_when_its_commit_comes_last(void **state)
+{
+    struct stage *stage = worker_and_client(state, 1);
+
+    submit_group(stage, stage_group(100, PROTO_GATHER), 1);
+    stage_result(stage, 10, 10, 1, 1, PROTO_SUCCEEDED, NULL, false);
+    stage_expect(stage, "10: run 1.1\n20: accepted 1\n10: recorded 1.1\n");
+    stage->slow_store = true;
+    stage_seal(stage, 20, 100);
+    stage_watch(stage, 20, 100, 0, 10, ALL);
+    stage_expect(stage, "20: events 0 1.1=succeeded\n");
+    stage_commit(stage);
+    stage_expect(stage, "20: answer\n20: events 1 end\n");
+}
+
 static void a_watch_of_nothing_known_ends_at_once(void **state)
 {
     struct stage *stage = worker_and_client(state, 1);
@@ -609,6 +625,7 @@ int main(void)
         STORY(a_watch_is_sent_no_more_than_its_credit),
         STORY(a_client_that_comes_back_goes_on_at_its_cursor),
         STORY(what_a_reader_has_released_is_forgotten_at_once),
+        STORY(the_end_of_a_group_is_told_also_when_its_commit_comes_last),
         STORY(a_watch_of_nothing_known_ends_at_once),
         STORY(a_full_broker_pushes_back_and_keeps_what_it_has),
         STORY(a_stopping_broker_begins_nothing_new),
