@@ -3,21 +3,22 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-uint8_t *ag_buffer_reserve(struct ag_buffer *self, size_t size)
+/* Room for `size` bytes, which count, and `spare` ones (a terminating zero), which do not. */
+static uint8_t *make_room(struct ag_buffer *self, size_t size, size_t spare)
 {
-    size_t want = self->size + size, capacity = self->capacity ? self->capacity : 256;
+    size_t want = self->size + size + spare, capacity = self->capacity ? self->capacity : 256;
     uint8_t *grown;
 
     if (self->failed)
         return NULL;
-    if (want <= self->capacity && self->data != NULL)
-        return self->data + self->size;
-    if (want < size || want > self->size_max) {
+    if (size > self->size_max || self->size > self->size_max - size || want < spare) {
         self->failed = true;
         return NULL;
     }
+    if (want <= self->capacity && self->data != NULL)
+        return self->data + self->size;
     while (capacity < want)
-        capacity *= 2;
+        capacity = capacity <= SIZE_MAX / 2 ? 2 * capacity : want;
     grown = realloc(self->data, capacity);
     if (grown == NULL) {
         self->failed = true;
@@ -28,15 +29,17 @@ uint8_t *ag_buffer_reserve(struct ag_buffer *self, size_t size)
     return self->data + self->size;
 }
 
+uint8_t *ag_buffer_reserve(struct ag_buffer *self, size_t size)
+{
+    return make_room(self, size, 0);
+}
+
 void ag_buffer_append(struct ag_buffer *self, const void *data, size_t size)
 {
-    uint8_t *room = ag_buffer_reserve(self, size);
+    uint8_t *room = make_room(self, size, 0);
 
-    /* The capacity may be a little over the maximum: powers of two. The maximum is what counts. */
-    if (room == NULL || self->size + size > self->size_max) {
-        self->failed = true;
+    if (room == NULL)
         return;
-    }
     if (size > 0)
         memcpy(room, data, size);
     self->size += size;
@@ -56,8 +59,10 @@ void ag_buffer_printf(struct ag_buffer *self, const char *format, ...)
     va_copy(again, args);
     length = vsnprintf(NULL, 0, format, args);
     va_end(args);
-    if (length >= 0) {
-        char *room = (char *)ag_buffer_reserve(self, (size_t)length + 1);
+    if (length < 0) {
+        self->failed = true;
+    } else {
+        char *room = (char *)make_room(self, (size_t)length, 1);
 
         if (room != NULL) {
             vsnprintf(room, (size_t)length + 1, format, again);
@@ -69,7 +74,7 @@ void ag_buffer_printf(struct ag_buffer *self, const char *format, ...)
 
 const char *ag_buffer_as_text(struct ag_buffer *self)
 {
-    uint8_t *room = ag_buffer_reserve(self, 1);
+    uint8_t *room = make_room(self, 0, 1);
 
     if (room == NULL)
         return "";
@@ -85,7 +90,7 @@ void ag_buffer_clear(struct ag_buffer *self)
 
 uint8_t *ag_buffer_take(struct ag_buffer *self, size_t *size)
 {
-    uint8_t *data = self->failed ? NULL : self->data;
+    uint8_t *data = self->failed || self->size == 0 ? NULL : self->data;
 
     *size = data ? self->size : 0;
     if (data == NULL)

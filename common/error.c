@@ -19,6 +19,21 @@ const char *argosy_strerror(int code)
     }
 }
 
+/* What was cut may end in half a character; on the wire that would not be a text any more. */
+static void drop_half_character(char *text)
+{
+    size_t size = strlen(text), tail = 0;
+    unsigned char first;
+
+    while (tail < 3 && tail < size && ((unsigned char)text[size - tail - 1] & 0xc0) == 0x80)
+        tail++;
+    if (tail == size)
+        return;
+    first = (unsigned char)text[size - tail - 1];
+    if ((first >= 0xc0 && tail < 1) || (first >= 0xe0 && tail < 2) || (first >= 0xf0 && tail < 3))
+        text[size - tail - 1] = '\0';
+}
+
 int ag_fail(struct argosy_error *err, int code, const char *format, ...)
 {
     va_list args;
@@ -29,6 +44,7 @@ int ag_fail(struct argosy_error *err, int code, const char *format, ...)
     va_start(args, format);
     vsnprintf(err->message, sizeof err->message, format, args);
     va_end(args);
+    drop_half_character(err->message);
     return code;
 }
 
@@ -51,5 +67,6 @@ int ag_fail_in(struct argosy_error *err, int code, const char *format, ...)
     if (length < sizeof err->message)
         memmove(err->message + length, inner, sizeof err->message - length - 1);
     err->message[sizeof err->message - 1] = '\0';
+    drop_half_character(err->message);
     return err->code;
 }

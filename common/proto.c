@@ -6,6 +6,12 @@
 #include "common/error.h"
 #include "common/wire.h"
 
+/* A HELLO may list every attempt that a worker can hold, four values each. */
+enum { FRAME_OBJECTS_MAX = AG_WIRE_OBJECTS_MAX + 4 * AG_SLOTS_MAX };
+
+/* What a peer may say that it speaks; more than any release will. */
+enum { VERSIONS_MAX = 8 };
+
 const char *ag_message_name(uint32_t number)
 {
     switch (number) {
@@ -115,7 +121,7 @@ static void read_kinds(struct ag_reader *r, struct proto_kind *kinds, uint32_t *
 
 static void read_hello(struct ag_reader *r, struct proto_hello *m)
 {
-    uint32_t versions = read_count(r, 8);
+    uint32_t versions = read_count(r, VERSIONS_MAX);
     const uint8_t *begin;
 
     m->speaks_ours = false;
@@ -441,17 +447,20 @@ int ag_proto_decode(struct ag_bytes frame, struct proto *out, struct argosy_erro
     uint32_t count, number;
 
     out->type = 0;
-    if (ag_wire_check(frame, AG_WIRE_DEPTH_MAX, AG_WIRE_OBJECTS_MAX) < 0)
+    if (frame.size > AG_MESSAGE_BYTES_MAX)
+        return ag_fail(err, ARGOSY_EPROTO, "rejected.malformed: %zu bytes are more than %d",
+                       frame.size, AG_MESSAGE_BYTES_MAX);
+    if (ag_wire_check(frame, AG_WIRE_DEPTH_MAX, FRAME_OBJECTS_MAX) < 0)
         return ag_fail(err, ARGOSY_EPROTO, "rejected.malformed: not one sound msgpack value");
     count = ag_read_array(&r);
-    number = (uint32_t)ag_read_whole(&r, 255);
+    number = read_u32(&r);
     if (r.failed || count == 0)
         return ag_fail(err, ARGOSY_EPROTO,
                        "rejected.malformed: a message is an array that begins with its number");
+    out->type = (enum ag_message)number;
     if (number >= sizeof fields_of || fields_of[number] == 0)
         return ag_fail(err, ARGOSY_EPROTO, "rejected.message: no message has the number %u",
                        (unsigned)number);
-    out->type = (enum ag_message)number;
     if (count - 1 < fields_of[number])
         return ag_fail(err, ARGOSY_EPROTO, "rejected.malformed: %s needs %u fields, has %u",
                        ag_message_name(number), (unsigned)fields_of[number], (unsigned)count - 1);
@@ -751,6 +760,7 @@ void ag_proto_encode(struct ag_buffer *out, const struct proto *message)
 {
     msgpack_packer packer, *p = &packer;
 
+    AG_ASSERT(message->type < sizeof fields_of && fields_of[message->type] > 0);
     msgpack_packer_init(p, out, ag_buffer_write);
     msgpack_pack_array(p, 1u + fields_of[message->type]);
     msgpack_pack_uint32(p, message->type);

@@ -113,11 +113,13 @@ static void pass_value(struct ag_reader *self, size_t depth_max, size_t objects_
             continue;
         children = head.shape == MAP ? 2 * head.value : head.value;
         /* Each child takes a byte at least: a count that the bytes cannot hold is a lie. */
-        if (children > (uint64_t)(self->end - self->at) || depth + 1 >= depth_max) {
+        if (children > (uint64_t)(self->end - self->at) ||
+            (children > 0 && depth + 1 >= depth_max)) {
             self->failed = true;
             return;
         }
-        open[++depth] = children;
+        if (children > 0)
+            open[++depth] = children;
     }
 }
 
@@ -168,7 +170,7 @@ bool ag_read_bool(struct ag_reader *self)
 /* RFC 3629: no overlong forms, no surrogates, nothing above U+10FFFF. */
 static bool is_utf8(const uint8_t *at, size_t size)
 {
-    const uint8_t *end = at + size;
+    const uint8_t *end = size > 0 ? at + size : at;
 
     while (at < end) {
         uint8_t first = *at++;

@@ -18,8 +18,9 @@
 /* Whether the bytes are UTF-8 (RFC 3629). */
 bool ag_is_utf8(struct ag_bytes text);
 
-/* One msgpack value, whole, nothing behind it, at most depth_max levels and objects_max values.
- * Returns 0 or ARGOSY_EPROTO. */
+/* One msgpack value, whole, nothing behind it, at most depth_max levels (it stands on level 1, what
+ * an array or map holds one below that) and objects_max values. Longer encodings of a number or
+ * size than needed are fine: they mean the same. Returns 0 or ARGOSY_EPROTO. */
 int ag_wire_check(struct ag_bytes bytes, size_t depth_max, size_t objects_max);
 
 struct ag_reader {
@@ -29,7 +30,9 @@ struct ag_reader {
 
 static inline struct ag_reader ag_reader_of(struct ag_bytes bytes)
 {
-    return (struct ag_reader){.at = bytes.data, .end = bytes.data + bytes.size};
+    const uint8_t *end = bytes.data ? bytes.data + bytes.size : NULL;
+
+    return (struct ag_reader){.at = bytes.data, .end = end};
 }
 
 uint32_t ag_read_array(struct ag_reader *self); /* the number of values that follow */

@@ -23,8 +23,8 @@
 enum {
     CONNECTIONS_MAX = 16384, /* what a fleet of workers may open; 5,000 are asked for */
     UPLOAD_MAX = 1 << 20,    /* bytes; what /echo gives back */
-    OUT_MAX = 8 << 20,       /* bytes; one piece of an answer: an upload whose bytes are all escaped */
-    ROUTES_MAX = 40,         /* what has a count of its own in /stats */
+    OUT_MAX = 8 << 20, /* bytes; one piece of an answer: an upload whose bytes are all escaped */
+    ROUTES_MAX = 40,   /* what has a count of its own in /stats */
 };
 
 struct conn;

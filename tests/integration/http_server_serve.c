@@ -1,5 +1,6 @@
 #include "tests/integration/http_server_serve.h"
 
+#include <ctype.h>
 #include <inttypes.h>
 #include <stdlib.h>
 
@@ -7,6 +8,7 @@
 
 enum {
     RESET_DELAY_MS = 20,   /* so that the peer has read what came before */
+    PAGE_NAME_MAX = 64,    /* bytes */
     PIECE_SIZE = 64 << 10, /* how much of a chunked body is made at once */
 };
 
@@ -44,6 +46,26 @@ enum then serve_page(struct conn *conn)
                         "<p><a href=\"/page/%" PRIu64 "\">next</a></p></body></html>\n",
                         number, number, number + 1);
 
+    answer_begin(conn, 200);
+    return answer_with(conn, "text/html; charset=utf-8", ag_bytes_of(page, (size_t)size));
+}
+
+/* Only names that mean nothing to HTML. */
+enum then serve_named_page(struct conn *conn)
+{
+    struct ag_bytes name = conn->exchange.text;
+    char page[512];
+    int size;
+
+    for (size_t i = 0; i < name.size; i++)
+        if (!isalnum(name.data[i]) && strchr("-._~", name.data[i]) == NULL)
+            return answer_say(conn, 400, "a page's name is made of letters, digits, - . _ ~");
+    if (name.size == 0 || name.size > PAGE_NAME_MAX)
+        return answer_say(conn, 400, "a page's name has 1 to 64 characters");
+    size = snprintf(page, sizeof page,
+                    "<!doctype html>\n<html><head><title>Page %.*s</title></head>\n"
+                    "<body><h1>Page %.*s</h1></body></html>\n",
+                    AG_TEXT(name), AG_TEXT(name));
     answer_begin(conn, 200);
     return answer_with(conn, "text/html; charset=utf-8", ag_bytes_of(page, (size_t)size));
 }

@@ -1,6 +1,34 @@
 /* test_http_server.c - an HTTP server that misbehaves on request, for the tests of clients.
  *
- * One thread, one epoll set, 127.0.0.1 only. Start here: `test-http-server --help`.
+ * One thread, one epoll set, 127.0.0.1 only. Start here: `test-http-server --help`, or
+ *
+ *     /  /page/N  /page/NAME        small HTML pages; those with a number link to the next
+ *     /bytes/N                      N bytes of a pattern: the one at offset i is i % 251
+ *     /big/N                        the same without Content-Length, then close
+ *     /chunked[/N[/SIZE]]           the same in N chunks of SIZE (10 of 1,000)
+ *     /slow[/BYTES[/MS]]            the same, one byte every MS (100 bytes, 100 ms)
+ *     /delay/MS[/BYTES]             answers after MS
+ *     /flaky/N/KEY[?retry_after=S]  503 for the first N requests with KEY, then 200
+ *                                   (also /flaky/KEY/N[/S] where KEY is not a number)
+ *     /status/N[?retry_after=S]     that status, with Retry-After: S, seconds or a date in %XX;
+ *                                   1xx is followed by 200
+ *     /redirect/N  /redirloop       302: N hops and then 200, for ever
+ *     /redirto/URL  /redirto?url=   302 to URL, verbatim, or with %XX resolved
+ *     /etag                         ETag "v1"; 304 to whoever has it (If-None-Match)
+ *     /hdrs[/N]  /hdrsize[/BYTES]   N headers (100), one header of BYTES (128 KB)
+ *     /gzip  /bomb                  a compressed text, if accepted; 1 MB that becomes 1 GB, always
+ *     /echo                         the request as JSON: method, path, headers, body
+ *     /stats                        what happened so far, as JSON; what is open and was aborted
+ *
+ * and those that misbehave, in brackets what curl makes of them:
+ *
+ *     /chunkcut  /badlen            closed in the middle of a chunk, of the Content-Length (18, 18)
+ *     /overlen                      twice the Content-Length, then kept open (0)
+ *     /garbage  /empty              no HTTP; closed without a word (1, 52)
+ *     /reset  /resetmid             RST instead of an answer, in the body (56, 56)
+ *     /hang  /hanghead              no answer; half a head, then nothing (28, 28)
+ *
+ * Certificates are made at each start; three of the four HTTPS ports must not be trusted (60).
  */
 #include <errno.h>
 #include <getopt.h>
@@ -10,6 +38,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
@@ -26,6 +55,7 @@ enum {
     DESCRIPTORS_SPARE = 64, /* listeners, libraries, files */
     LISTENERS_COUNT = 1 + TLS_IDENTITIES_COUNT,
     ANNOUNCEMENT_MAX = 16 << 10, /* bytes; the lines that say where we are, and the CA */
+    BACKLOG = 4096,              /* connections; what Linux allows unless told otherwise */
     EXIT_USAGE = 2,
 };
 
@@ -48,7 +78,7 @@ struct program {
     struct tls tls;
     struct listener listeners[LISTENERS_COUNT];
     int refused_fd;
-    struct source signal_source, parent_source;
+    struct source signal_source;
     int signal_fd;
     char directory[PATH_MAX], ca_path[PATH_MAX + 8]; /* empty until they exist */
     struct ag_buffer announcement;
@@ -64,7 +94,7 @@ static void print_help(FILE *out)
           "  --port N          where plain HTTP listens; 0, the default, takes any\n"
           "  --tls-port N      where HTTPS with a good certificate listens; 0, the default: any\n"
           "  --port-file FILE  write the lines below to FILE as well, all at once\n"
-          "  --with-parent     end when standard input does; it must be a pipe, socket or tty\n"
+          "  --with-parent     end when the process that started this one does\n"
           "\n"
           "When it is ready it prints \"http 127.0.0.1:PORT\", the same for https,\n"
           "https-selfsigned, https-expired, https-wrongname and refused (where nobody listens),\n"
@@ -151,19 +181,6 @@ static void on_signal(struct server *server, struct source *source, uint32_t eve
     server->is_stopping = true;
 }
 
-static void on_parent(struct server *server, struct source *source, uint32_t events)
-{
-    char ignored[256];
-    ssize_t count = 0;
-
-    (void)source;
-    /* EPOLLIN first: a pipe that was closed may still hold bytes. One read does not block then. */
-    if (events & EPOLLIN)
-        count = read(STDIN_FILENO, ignored, sizeof ignored);
-    if (count == 0 || (count < 0 && errno != EINTR && errno != EAGAIN))
-        server->is_stopping = true;
-}
-
 static int watch(struct program *self, int fd, struct source *source,
                  void (*ready)(struct server *, struct source *, uint32_t),
                  struct argosy_error *err)
@@ -192,7 +209,7 @@ static int open_port(struct program *self, const char *name, uint16_t port, bool
     if (fd < 0 || (port != 0 && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes) < 0) ||
         setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes) < 0 ||
         bind(fd, (struct sockaddr *)&address, size) < 0 ||
-        (is_listening && listen(fd, SOMAXCONN) < 0) ||
+        (is_listening && listen(fd, BACKLOG) < 0) ||
         getsockname(fd, (struct sockaddr *)&address, &size) < 0)
         return ag_fail(err, ARGOSY_EIO, "%s: cannot use port %u: %s", name, port, strerror(errno));
     ag_buffer_printf(&self->announcement, "%s 127.0.0.1:%u\n", name, ntohs(address.sin_port));
@@ -289,13 +306,15 @@ static int watch_signals(struct program *self, struct argosy_error *err)
     return watch(self, self->signal_fd, &self->signal_source, on_signal, err);
 }
 
-static int watch_parent(struct program *self, struct argosy_error *err)
+/* Get SIGTERM when the parent ends; `parent` is who it was when we began. */
+static int follow_parent(const struct program *self, pid_t parent, struct argosy_error *err)
 {
     if (!self->options.is_with_parent)
         return 0;
-    if (watch(self, STDIN_FILENO, &self->parent_source, on_parent, err) < 0)
-        return ag_fail(err, ARGOSY_EINVAL,
-                       "--with-parent: standard input must be a pipe, socket or tty");
+    if (prctl(PR_SET_PDEATHSIG, SIGTERM) < 0)
+        return ag_fail(err, ARGOSY_EIO, "--with-parent: prctl: %s", strerror(errno));
+    if (getppid() != parent) /* it ended before it could be followed */
+        raise(SIGTERM);      /* stays pending until the loop reads it */
     return 0;
 }
 
@@ -328,7 +347,7 @@ static int announce(struct program *self, struct argosy_error *err)
     return 0;
 }
 
-static int program_init(struct program *self, struct argosy_error *err)
+static int program_init(struct program *self, pid_t parent, struct argosy_error *err)
 {
     struct server *server = &self->server;
     struct ag_buffer ca_pem = ag_buffer_empty(ANNOUNCEMENT_MAX);
@@ -341,7 +360,7 @@ static int program_init(struct program *self, struct argosy_error *err)
                     !bodies_init(&server->bodies) || !flaky_init(&server->flaky)))
         rc = ag_fail(err, ARGOSY_ENOMEM, "out of memory");
     if (rc == 0 && (rc = tls_init(&self->tls, &ca_pem, err)) == 0 &&
-        (rc = watch_signals(self, err)) == 0 && (rc = watch_parent(self, err)) == 0 &&
+        (rc = watch_signals(self, err)) == 0 && (rc = follow_parent(self, parent, err)) == 0 &&
         (rc = open_listeners(self, err)) == 0 &&
         (rc = write_ca(self, ag_buffer_bytes(&ca_pem), err)) == 0)
         rc = announce(self, err);
@@ -421,6 +440,7 @@ int main(int argc, char **argv)
 {
     static struct program program; /* zeroed; too large for comfort on the stack */
     struct argosy_error err = {0};
+    pid_t parent = getppid();
     int rc = parse_options(&program.options, argc, argv);
 
     if (rc >= 0)
@@ -430,7 +450,7 @@ int main(int argc, char **argv)
     program.refused_fd = program.signal_fd = program.server.epoll_fd = -1;
     program.announcement = ag_buffer_empty(ANNOUNCEMENT_MAX);
 
-    rc = program_init(&program, &err);
+    rc = program_init(&program, parent, &err);
     if (rc == 0)
         rc = serve(&program.server, &err);
     program_fini(&program);

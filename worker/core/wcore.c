@@ -368,7 +368,7 @@ static void on_recorded(wcore_t *self, const struct proto_token *token)
 
 void wcore_on_drain(wcore_t *self, int64_t now, uint32_t grace_ms)
 {
-    if (self->is_draining)
+    if (self->is_draining && self->drain_at <= now + grace_ms)
         return;
     self->is_draining = true;
     self->drain_at = now + grace_ms;

@@ -77,7 +77,7 @@ void wcore_on_message(wcore_t *self, int64_t now, const struct proto *message);
 void wcore_on_finished(wcore_t *self, int64_t now, struct wcore_attempt *attempt,
                        struct outcome *outcome);
 
-/* Leave: hand back what has not begun, let the rest go on for grace_ms. */
+/* Leave: hand back what has not begun, let the rest go on for grace_ms. Again: sooner. */
 void wcore_on_drain(wcore_t *self, int64_t now, uint32_t grace_ms);
 
 /* What was taken last could not be sent: everything unrecorded has to be said again. */

@@ -1,0 +1,123 @@
+/* What is wrong on a command line, or unreachable, gets a clear message and the right exit code. */
+#include <string.h>
+
+#include "tests/integration/harness.h"
+#include "tests/unit/cmocka_prelude.h"
+
+static int set_up(void **state)
+{
+    (void)state;
+    harness_begin();
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    harness_end();
+    return 0;
+}
+
+#define NOBODY "--connect", "tcp://127.0.0.1:1", "--broker-timeout", "200ms"
+
+static const struct {
+    const char *argv[10];
+    int code;
+    const char *message; /* in stderr */
+} wrong[] = {
+    {{"argosy"}, 2, "usage: argosy COMMAND"},
+    {{"argosy", "fetc"}, 2, "did you mean fetch"},
+    {{"argosy", "fetch", "--retires", "3", "http://x/"},
+     2,
+     "argosy fetch: unknown option --retires; did you mean --retries?"},
+    {{"argosy", "fetch", "--retries", "many", "http://x/"},
+     2,
+     "argosy fetch: --retries: 'many' is not a whole number (0-99)"},
+    {{"argosy", "fetch", "--retries"}, 2, "--retries needs a value"},
+    {{"argosy", "fetch", "-Z", "http://x/"}, 2, "unknown option -Z"},
+    {{"argosy", "fetch", "--policy", "race", "http://x/"},
+     2,
+     "--policy: 'race' is none of gather|taskgroup"},
+    {{"argosy", "fetch", "--timeout", "soon", "http://x/"}, 2, "--timeout: 'soon'"},
+    {{"argosy", "fetch", "--header", "none", "http://x/", "--connect", "tcp://127.0.0.1:1"},
+     2,
+     "'none' is not 'NAME: VALUE'"},
+    {{"argosy", "fetch", "--connect", "nonsense", "http://x/"}, 2, "'nonsense' is not an endpoint"},
+    {{"argosy", "fetch", "-i", "/nonexistent/urls"}, 2, "cannot read /nonexistent/urls"},
+    {{"argosy", "fetch"}, 2, "no URL"},
+    {{"argosy", "analyze"}, 2, "PATH... is missing"},
+    {{"argosy", "run"}, 2, "KIND"},
+    {{"argosy", "run", "analize", "/tmp"}, 2, "did you mean analyze"},
+    {{"argosy", "status", "extra"}, 2, "unexpected operand 'extra'"},
+    {{"argosy", "fetch", "http://x/", NOBODY}, 3, "no broker answers at tcp://127.0.0.1:1"},
+    {{"argosy", "status", NOBODY}, 3, "no broker answers at tcp://127.0.0.1:1"},
+    {{"argosy", "wait", "short", NOBODY}, 2, "'short' is not an id"},
+    {{"argosy", "fetch", "--config", "/nonexistent", "http://x/"}, 2, "cannot read /nonexistent"},
+    {{"argosy", "submit", "cook", "{", NOBODY}, 2, "not JSON"},
+    {{"argosy-broker", "--bind", "tcp://127.0.0.1:nope"}, 2, "'nope' is not a port"},
+    {{"argosy-broker", "--bind", "tcp://203.0.113.1:7700"}, 3, "cannot listen on"},
+    {{"argosy-broker", "--memory-max", "1K"}, 2, "--memory-max: '1K' is out of range"},
+    {{"argosy-worker", "--kinds", "cook"}, 2, "'cook' is not a kind"},
+    {{"argosy-worker", "--connect", "tcp://host"}, 2, "has no port"},
+    {{"argosy-worker", "--root", "/nonexistent"}, 2, "--root: /nonexistent"},
+    {{"argosy-worker", "--allow-net", "10.0.0.0/99"}, 2, "'10.0.0.0/99' is not a network"},
+    {{"argosy-worker", "--slots", "fetch=none"}, 2, "--slots"},
+};
+
+static void wrong_usage_is_told_and_has_its_exit_code(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        struct ran ran = harness_run(wrong[i].argv, NULL);
+
+        if (ran.code != wrong[i].code || strstr(ran.err, wrong[i].message) == NULL)
+            fail_msg("%s %s %s: exit code %d, not %d; it said: %s", wrong[i].argv[0],
+                     wrong[i].argv[1] ? wrong[i].argv[1] : "",
+                     wrong[i].argv[1] && wrong[i].argv[2] ? wrong[i].argv[2] : "", ran.code,
+                     wrong[i].code, ran.err);
+        assert_true(ran.out == NULL || ran.out[0] == '\0');
+        ran_free(&ran);
+    }
+}
+
+static void every_command_has_help_within_80_columns(void **state)
+{
+    static const char *const words[] = {"run",  "broker", "worker", "fetch",  "analyze", "submit",
+                                        "wait", "result", "report", "cancel", "status",  "workers"};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++) {
+        struct ran ran = RUN("argosy", words[i], "--help");
+
+        assert_int_equal(ran.code, 0);
+        assert_non_null(strstr(ran.out, "usage: "));
+        for (const char *line = ran.out; *line != '\0'; line += strcspn(line, "\n") + 1)
+            if (strcspn(line, "\n") > 80)
+                fail_msg("%s --help: %.*s", words[i], (int)strcspn(line, "\n"), line);
+        ran_free(&ran);
+    }
+}
+
+static void wrong_input_names_its_line(void **state)
+{
+    struct ran ran =
+        harness_run((const char *const[]){"argosy", "run", "fetch", "-", "--retries", "0", NULL},
+                    "http://x.invalid/\n{\"url\":\n");
+
+    (void)state;
+    assert_int_equal(ran.code, 2);
+    assert_non_null(strstr(ran.err, "standard input:2: not JSON"));
+    ran_free(&ran);
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        TEST(wrong_usage_is_told_and_has_its_exit_code),
+        TEST(every_command_has_help_within_80_columns),
+        TEST(wrong_input_names_its_line),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
