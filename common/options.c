@@ -366,6 +366,16 @@ static void make_table(const ag_options_t *self, struct getopt_table *table)
     }
 }
 
+/* getopt_long takes the beginning of a name for it; a script that relied on that would break with
+ * the next option. The argument may also be the option's value: then it was written apart. */
+static bool is_shortened(const char *argument, const char *name)
+{
+    size_t size = strlen(name);
+
+    return strncmp(argument, "--", 2) == 0 && strncmp(argument + 2, name, size) != 0 &&
+           strncmp(argument + 2, name, strcspn(argument + 2, "=")) == 0;
+}
+
 static int take_flag(ag_options_t *self, const struct getopt_table *table, int got,
                      const char *argument, struct argosy_error *err)
 {
@@ -378,6 +388,8 @@ static int take_flag(ag_options_t *self, const struct getopt_table *table, int g
         return ag_fail(err, ARGOSY_EINVAL, "%s: %s needs a value",
                        ag_command_row(self->command)->title, argument);
     option = (enum ag_option)(got >= LONG_BASE ? got - LONG_BASE : table->of_letter[got]);
+    if (got >= LONG_BASE && is_shortened(argument, ag_option_row(option)->name))
+        return fail_unknown(self, argument, err);
     snprintf(where, sizeof where, "--%s", ag_option_row(option)->name);
     return ag_options_set(self, option, AG_FROM_FLAG, where, optarg != NULL ? optarg : "yes", err);
 }
@@ -410,14 +422,16 @@ static int read_flags(ag_options_t *self, int argc, char **argv, struct argosy_e
     opterr = 0;
     optind = 0; /* start anew: glibc */
     while (rc == 0 && !print_is_wanted(self)) {
-        int before = optind > 0 ? optind : 1;
+        int before = optind > 0 ? optind : 1, place;
         int got = getopt_long(argc, argv, table.letters, table.longs, NULL);
 
         if (got < 0)
             break;
-        /* Which argument it was: getopt has moved past it, or stands inside a cluster. */
-        rc = take_flag(self, &table, got, argv[optind > before && optind > 0 ? optind - 1 : before],
-                       err);
+        /* Which argument it was: getopt has moved past it and its value, or stands in a cluster. */
+        place = optind > before ? optind - 1 : before;
+        if (got != '?' && got != ':' && place > 1 && optarg == argv[place])
+            place--;
+        rc = take_flag(self, &table, got, argv[place], err);
     }
     self->operands = (char *const *)argv + optind;
     self->operand_count = (size_t)(argc - optind);

@@ -216,6 +216,8 @@ static void bombs_are_refused(void **state)
         for (size_t i = 0; i < sizeof bytes; i += 5)
             memcpy(bytes + i, (uint8_t[]){heads[h], 0xff, 0xff, 0xff, 0xff}, 5);
         assert_fails(check_usual(ag_bytes_of(bytes, sizeof bytes)), ARGOSY_EPROTO);
+        if (heads[h] != 0xdd && heads[h] != 0xdf)
+            continue;
         for (size_t i = 0; i < sizeof bytes; i += 5) { /* counts that the bytes could hold */
             bytes[i + 1] = bytes[i + 2] = bytes[i + 3] = 0;
             bytes[i + 4] = (uint8_t)(sizeof bytes - i - 5);
