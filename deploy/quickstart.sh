@@ -43,11 +43,9 @@ fi
 
 # No network is needed: our own server serves a few pages, some of them badly.
 work=$(mktemp -d)
-mkfifo "$work/leash"
-"$here/build/release/bin/test-http-server" --with-parent --port-file "$work/ports" \
-    <"$work/leash" >/dev/null &
-exec 3>"$work/leash"
-trap 'exec 3>&-; rm -rf "$work"' EXIT
+"$here/build/release/bin/test-http-server" --with-parent --port-file "$work/ports" >/dev/null &
+server=$!
+trap 'kill "$server"; rm -rf "$work"' EXIT
 until grep -q '^ca ' "$work/ports" 2>/dev/null; do sleep 0.05; done
 http=$(sed -n 's/^http /http:\/\//p' "$work/ports")
 refused=$(sed -n 's/^refused /http:\/\//p' "$work/ports")

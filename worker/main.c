@@ -165,6 +165,20 @@ static int name_it(struct worker *self, struct argosy_error *err)
     return 0;
 }
 
+static int check_credit(const struct wcore_config *core, struct argosy_error *err)
+{
+    uint32_t credit = 0;
+
+    for (unsigned i = 0; i < core->kinds_count; i++)
+        credit += core->kinds[i].slots + core->kinds[i].ahead;
+    if (credit > WCORE_CREDIT_MAX)
+        return ag_fail(err, ARGOSY_EINVAL,
+                       "--slots: with its read-ahead the worker would hold %u jobs, more than %d; "
+                       "start several workers",
+                       credit, WCORE_CREDIT_MAX);
+    return 0;
+}
+
 static int configure(struct worker *self, struct argosy_error *err)
 {
     size_t count;
@@ -177,6 +191,8 @@ static int configure(struct worker *self, struct argosy_error *err)
         rc = name_it(self, err);
     for (size_t i = 0; i < count && rc == 0; i++)
         rc = make_kind(self, names[i], err);
+    if (rc == 0)
+        rc = check_credit(&self->loop.core, err);
     for (unsigned i = 0; i < self->loop.core.kinds_count; i++)
         self->loop.handlers[i] = self->handlers[i];
     return rc;

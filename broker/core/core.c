@@ -282,7 +282,7 @@ static int on_session_event(core_t *self, const struct core_event *event)
     case CORE_STOPPING:
         break;
     }
-    AG_ASSERT(!"an event of no session");
+    AG_ASSERT(false && "an event of no session");
     return 0;
 }
 

@@ -186,7 +186,7 @@ static void arrive(core_t *self, struct job *job)
         end(self, job);
         break;
     case JOB_STATES_COUNT:
-        AG_ASSERT(!"a state");
+        AG_ASSERT(false && "a state");
     }
 }
 
@@ -298,6 +298,6 @@ void job_on_timer(core_t *self, struct job *job)
         break;
     case JOB_RUNNING:
     case JOB_STATES_COUNT:
-        AG_ASSERT(!"a timer in this state");
+        AG_ASSERT(false && "a timer in this state");
     }
 }

@@ -13,7 +13,8 @@
 /* ---- what commands share
  * ------------------------------------------------------------------------------ */
 
-static void say(const struct cli *cli, const char *format, va_list args)
+__attribute__((format(printf, 2, 0))) static void say(const struct cli *cli, const char *format,
+                                                      va_list args)
 {
     fprintf(stderr, "%s: ", ag_command_row(ag_options_command(cli->options))->title);
     vfprintf(stderr, format, args);

@@ -6,7 +6,10 @@
 #include "client/cli/fleet.h"
 #include "common/options.h"
 
-enum { FETCH_SLOTS = 256 }; /* a worker's default */
+enum {
+    FETCH_SLOTS = 256, /* a worker's default */
+    SLOTS_MAX = 6000   /* with its read-ahead, what one worker may hold */
+};
 
 static uint32_t count_workers(const ag_options_t *options)
 {
@@ -32,7 +35,7 @@ int cli_run(struct cli *cli)
     config.level = cli->quiet ? "error" : ag_options_text(options, AG_OPT_CLIENT_LOG);
     if (is_fetch && concurrency > FETCH_SLOTS * config.workers) {
         config.slots = (concurrency + config.workers - 1) / config.workers;
-        config.slots = config.slots > AG_SLOTS_MAX ? AG_SLOTS_MAX : config.slots;
+        config.slots = config.slots > SLOTS_MAX ? SLOTS_MAX : config.slots;
     }
     cli_catch_signals();
     if (fleet_start(&fleet, &config, &err) < 0)

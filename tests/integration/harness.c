@@ -21,7 +21,6 @@ static size_t texts_count;
 static pid_t pids[PIDS_MAX];
 static size_t pids_count;
 static const char *server_ports;
-static int server_leash = -1;
 
 static const char *keep(char *text)
 {
@@ -55,9 +54,6 @@ void harness_end(void)
         }
     }
     pids_count = 0;
-    if (server_leash >= 0)
-        close(server_leash);
-    server_leash = -1;
     server_ports = NULL;
     while (texts_count > 0)
         free(texts[--texts_count]);
@@ -272,23 +268,18 @@ const char *harness_server(const char *name)
 
     if (server_ports == NULL) {
         const char *program = getenv("ARGOSY_TEST_HTTP_SERVER");
-        int leash[2];
         pid_t pid;
 
         assert_non_null(program);
         server_ports = harness_path("ports");
-        assert_int_equal(pipe2(leash, O_CLOEXEC), 0);
         pid = fork();
         if (pid == 0) {
             const char *const argv[] = {program, "--with-parent", "--port-file", server_ports,
                                         NULL};
 
-            dup2(leash[0], STDIN_FILENO);
             dup2(open("/dev/null", O_WRONLY), STDOUT_FILENO);
             exec_program(argv);
         }
-        close(leash[0]);
-        server_leash = leash[1];
         pids[pids_count++] = pid;
         harness_await(server_ports, "\nca ");
     }

@@ -100,7 +100,7 @@ for base in "$http" "$https"; do
     is "$base/chunked" "$(ask "$base/bytes/3000000" | cksum)" \
         "$(ask "$base/chunked/3/1000000" | cksum)"
     is "$base/chunked alone" 10000 "$(ask "$base/chunked" | wc -c | tr -d ' ')"
-    is "$base/slow alone" '200 28' "$(status --max-time 0.3 "$base/slow")"
+    is "$base/slow alone" '200 28' "$(status --max-time 1 "$base/slow")"
     ask "$base/chunked/100/10" | cmp - "$directory/expected" || is "$base/chunked" same different
     is "$base/chunked/0/0" '200 0' "$(status "$base/chunked/0/0")"
     ask "$base/slow/10/5" | cmp -n 10 - "$directory/expected" || is "$base/slow" same different
@@ -176,8 +176,8 @@ for base in "$http" "$https"; do
     is "$base/empty" '000 52' "$(status "$base/empty")"
     is "$base/reset" '000 56' "$(status "$base/reset")"
     is "$base/resetmid" '200 56' "$(status "$base/resetmid")"
-    is "$base/hang" '000 28' "$(status --max-time 0.2 "$base/hang")"
-    is "$base/hanghead" '200 28' "$(status --max-time 0.2 "$base/hanghead")"
+    is "$base/hang" '000 28' "$(status --max-time 1 "$base/hang")"
+    is "$base/hanghead" '200 28' "$(status --max-time 1 "$base/hanghead")"
 
     # Five requests, one connection.
     is "$base keeps connections" 1 \
@@ -260,7 +260,7 @@ is 'pipelining' '200 201 202' "$(printf '%s\n' "$pipelined" | awk '/^HTTP/ { pri
 becomes 'nothing is left open' open 1
 aborted=$(stat_of aborted)
 is 'two slow and four hung requests were aborted' 6 "$aborted"
-ask --max-time 0.2 "$http/delay/60000" "$http/slow/1000/1000" >"$directory/ignored" || true
+ask --max-time 1 "$http/delay/60000" "$http/slow/1000/1000" >"$directory/ignored" || true
 becomes 'cancelled transfers are aborted' aborted $((aborted + 2))
 becomes 'and closed' open 1
 before=$(stat_of connections)

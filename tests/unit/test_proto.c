@@ -156,6 +156,33 @@ static void an_append_to_a_full_buffer_fails_and_is_told(void **state)
     }
 }
 
+static size_t encoded_size(const struct proto *message)
+{
+    struct ag_buffer frame = encode(message);
+    size_t size = frame.size;
+
+    ag_buffer_free(&frame);
+    return size;
+}
+
+static void what_is_absent_travels_as_nil_and_what_is_empty_does_not(void **state)
+{
+    struct proto *message = sample(AG_RESULTS, STYLE_LEAST, 1);
+    size_t size = encoded_size(message);
+
+    (void)state;
+    message->results.items[0].result = ag_bytes_of("", 0);
+    assert_int_equal(encoded_size(message), size + 1); /* c4 00 for c0 */
+    assert_true(takes_message(message));
+    assert_non_null(decoded.results.items[0].result.data);
+    assert_null(decoded.results.items[0].error.data);
+
+    message = sample(AG_SUBMIT, STYLE_LEAST, 1);
+    size = encoded_size(message);
+    message->submit.jobs[0].group.bytes[15] = 1;
+    assert_int_equal(encoded_size(message), size + 17); /* c4 10 and 16 bytes for c0 */
+}
+
 static void names_are_those_of_the_table(void **state)
 {
     (void)state;
@@ -852,6 +879,7 @@ int main(void)
         cmocka_unit_test(every_message_is_decoded_as_it_was_encoded),
         cmocka_unit_test(every_message_takes_all_its_lists_full_of_the_largest),
         cmocka_unit_test(an_append_to_a_full_buffer_fails_and_is_told),
+        cmocka_unit_test(what_is_absent_travels_as_nil_and_what_is_empty_does_not),
         cmocka_unit_test(names_are_those_of_the_table),
         cmocka_unit_test(a_frame_cut_at_any_byte_is_refused),
         cmocka_unit_test(unknown_numbers_are_refused_as_such),

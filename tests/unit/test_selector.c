@@ -34,16 +34,10 @@ static void a_list_matches_when_one_of_it_does(void **state)
 
 static void what_is_no_selector_is_refused(void **state)
 {
-    static const char *const bad[] = {"",
-                                      ".",
-                                      "fetch.",
-                                      ".fetch",
-                                      "a..b",
-                                      "a b",
-                                      "a,b",
-                                      "f*",
-                                      "0123456789012345678901234567890123456789"
-                                      "012345678901234567890123456789"};
+    static const char *const bad[] = {
+        "",       ".",    "fetch.",
+        ".fetch", "a..b", "a b",
+        "a,b",    "f*",   "a.b.c.d.e.f.g.h.i.j.k.l.m.n.o.p.q.r.s.t.u.v.w.x.y.z.a.b.c.d.e.f.g"};
     struct argosy_error err = {0};
 
     (void)state;

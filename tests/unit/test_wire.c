@@ -310,6 +310,19 @@ static void what_was_not_asked_for_is_refused(void **state)
     }
 }
 
+static void truth_and_nil_are_told_apart(void **state)
+{
+    struct ag_reader reader = ag_reader_of(BYTES(0xc2, 0xc3, 0xc0, 0xc3));
+
+    (void)state;
+    assert_false(ag_read_bool(&reader));
+    assert_true(ag_read_bool(&reader));
+    assert_true(ag_read_is_nil(&reader));
+    assert_false(ag_read_is_nil(&reader));
+    assert_true(ag_read_bool(&reader));
+    assert_true(!reader.failed && reader.at == reader.end);
+}
+
 static void texts_and_bins_have_a_largest_size(void **state)
 {
     struct ag_bytes text = BYTES(0xa3, 'a', 'b', 'c'), bin = BYTES(0xc4, 2, 0xff, 0x00);
@@ -584,6 +597,7 @@ int main(void)
         cmocka_unit_test(numbers_are_read_in_every_encoding_that_holds_them),
         cmocka_unit_test(numbers_keep_their_value_up_to_the_largest),
         cmocka_unit_test(what_was_not_asked_for_is_refused),
+        cmocka_unit_test(truth_and_nil_are_told_apart),
         cmocka_unit_test(texts_and_bins_have_a_largest_size),
         cmocka_unit_test(ids_are_bins_of_16_bytes),
         cmocka_unit_test(absent_and_empty_bins_differ),

@@ -23,7 +23,7 @@ struct wcore {
     struct ag_heap timers;
     uint32_t held;
     uint64_t results_bytes; /* of ended attempts */
-    bool is_choked;         /* too many of them: no credit */
+    bool is_choked;         /* too many of them, or too large: no credit */
     unsigned wishes;
     char reason[256];
     /* the session */
@@ -321,7 +321,7 @@ static void on_job(wcore_t *self, int64_t now, const struct proto_job *job)
 
     if (find(self, &job->token) != NULL)
         return; /* said again */
-    attempt = self->held < 2 * AG_SLOTS_MAX ? make(self, now, job) : NULL;
+    attempt = self->held < AG_SLOTS_MAX ? make(self, now, job) : NULL;
     if (attempt == NULL || ag_heap_reserve(&self->timers, self->held) < 0) {
         /* Not held, as the next HELLO tells: the broker gives it to somebody else. */
         if (attempt != NULL)
@@ -550,9 +550,13 @@ bool wcore_take_results(wcore_t *self, struct proto_results *out)
 
 static void update_choke(wcore_t *self)
 {
-    if (self->results_bytes > WCORE_RESULTS_HELD_MAX)
+    struct wcore_counts counts;
+
+    wcore_count(self, &counts);
+    if (counts.results_bytes > WCORE_RESULTS_HELD_MAX || counts.unrecorded > WCORE_UNRECORDED_MAX)
         self->is_choked = true;
-    else if (self->results_bytes < WCORE_RESULTS_HELD_MAX / 2)
+    else if (counts.results_bytes < WCORE_RESULTS_HELD_MAX / 2 &&
+             counts.unrecorded < WCORE_UNRECORDED_MAX / 2)
         self->is_choked = false;
 }
 

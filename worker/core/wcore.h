@@ -21,7 +21,13 @@
 
 enum {
     WCORE_RESULTS_HELD_MAX = 64 << 20, /* bytes of unrecorded results; beyond it: no credit */
-    WCORE_SILENT_BEATS = 3             /* heartbeats without a word: connect anew */
+    WCORE_SILENT_BEATS = 3,            /* heartbeats without a word: connect anew */
+
+    /* What is held has to fit into a HELLO: AG_SLOTS_MAX tokens. Half of it is for credit, a
+     * quarter for ends that are not recorded, the rest for what comes until the broker hears of no
+     * credit. */
+    WCORE_CREDIT_MAX = AG_SLOTS_MAX / 2,
+    WCORE_UNRECORDED_MAX = AG_SLOTS_MAX / 4
 };
 
 enum wcore_state { ATTEMPT_QUEUED, ATTEMPT_RUNNING, ATTEMPT_ENDED };
@@ -57,8 +63,8 @@ struct wcore_kind {
 
 struct wcore_config {
     unsigned kinds_count;
-    struct wcore_kind kinds[AG_KINDS_MAX];
-    uint32_t heartbeat_ms; /* until a broker says another */
+    struct wcore_kind kinds[AG_KINDS_MAX]; /* slots and ahead of all: at most WCORE_CREDIT_MAX */
+    uint32_t heartbeat_ms;                 /* until a broker says another */
 };
 
 typedef struct wcore wcore_t;
