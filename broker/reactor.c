@@ -21,6 +21,7 @@
 
 enum {
     TURN_MESSAGES = 256,       /* taken before the loop looks at timers again */
+    LATE_MESSAGES = 16384,     /* taken before the timers are looked at */
     PEER_MESSAGES_MAX = 32768, /* sent and not yet taken by a peer; credit keeps it far below */
     LINGER_MS = 200,           /* for the last words */
     CLIENT_WINDOW = 4096,      /* jobs that a client may have unanswered */
@@ -143,6 +144,8 @@ static int end_turn(reactor_t *self)
     return 0;
 }
 
+static int take_messages(reactor_t *self, int most);
+
 static int on_timer(zloop_t *loop, int timer, void *arg)
 {
     reactor_t *self = arg;
@@ -152,6 +155,10 @@ static int on_timer(zloop_t *loop, int timer, void *arg)
     (void)timer;
     self->timer = -1;
     ag_log_flush();
+    /* After a pause of our own (a stopped process, a busy machine) the words of those who were not
+     * silent are still unread: read before judging silence. */
+    if (take_messages(self, LATE_MESSAGES) < 0)
+        return -1;
     if (core_deadline(self->core) <= ag_clock_mono_ms() && step(self, &event) < 0)
         return -1;
     return end_turn(self);
@@ -369,21 +376,22 @@ static int receive(reactor_t *self)
     return rc;
 }
 
+static int take_messages(reactor_t *self, int most)
+{
+    int rc = 1;
+
+    while (most-- > 0 && rc > 0)
+        rc = receive(self);
+    return rc < 0 ? -1 : 0;
+}
+
 static int on_readable(zloop_t *loop, zsock_t *socket, void *arg)
 {
     reactor_t *self = arg;
 
     (void)loop;
     (void)socket;
-    for (int n = 0; n < TURN_MESSAGES; n++) {
-        int rc = receive(self);
-
-        if (rc < 0)
-            return -1;
-        if (rc == 0)
-            break;
-    }
-    return end_turn(self);
+    return take_messages(self, TURN_MESSAGES) < 0 ? -1 : end_turn(self);
 }
 
 /* ---- the end -----------------------------------------------------------------------------------

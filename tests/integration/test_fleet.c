@@ -223,6 +223,26 @@ static void a_worker_outlives_its_broker_and_finds_the_next_one(void **state)
     ran_free(&ran);
 }
 
+/* Found in review: what had come while it was stopped was not read before silence was judged. */
+static void a_broker_that_was_paused_loses_nobody(void **state)
+{
+    struct fleet *fleet = *state;
+    struct ran ran;
+    char *id;
+
+    start_worker(fleet, 0, "fetch=4");
+    id = submit_detached(fleet, write_slow(4, 2500));
+    await_jobs_in(fleet, "running", 4);
+    kill(fleet->broker, SIGSTOP);
+    usleep(1500000); /* five heartbeats; nothing to wait for in a stopped process */
+    kill(fleet->broker, SIGCONT);
+    ran = RUN("argosy", "result", "--json", "--connect", fleet->endpoint, id);
+    assert_int_equal(ran.code, 0);
+    assert_null(strstr(ran.out, "lost.worker"));
+    ran_free(&ran);
+    free(id);
+}
+
 /* ---- batches from several commands
  * ------------------------------------------------------------------------ */
 
@@ -436,6 +456,7 @@ int main(void)
         TEST(a_worker_told_to_leave_hands_back_what_it_has_not_begun),
         TEST(a_second_signal_stops_a_worker_at_once),
         TEST(a_broker_told_to_stop_waits_for_what_runs),
+        TEST(a_broker_that_was_paused_loses_nobody),
         TEST(a_worker_outlives_its_broker_and_finds_the_next_one),
         TEST(a_detached_batch_is_waited_for_reported_and_cancelled),
         TEST(a_batch_over_its_deadline_says_so),
