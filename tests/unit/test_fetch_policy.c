@@ -197,6 +197,10 @@ static void statuses_and_codes_have_their_types(void **state)
     assert_string_equal(failure.type, "fetch.truncated");
     fetch_failure_of_code(CURLE_UNSUPPORTED_PROTOCOL, &before, &failure);
     assert_string_equal(failure.type, "fetch.policy");
+    fetch_failure_of_code(CURLE_UNSUPPORTED_PROTOCOL, &connected, &failure);
+    assert_string_equal(failure.type, "fetch.protocol");
+    fetch_failure_of_code(CURLE_UNSUPPORTED_PROTOCOL, &answered, &failure);
+    assert_string_equal(failure.type, "fetch.policy");
 }
 
 int main(void)

@@ -47,7 +47,8 @@ void fetch_failure_of_code(CURLcode code, const struct fetch_progress *progress,
             fill(out, "fetch.timeout.connect", true, "connecting took longer than its limit");
         return;
     }
-    if (code == CURLE_UNSUPPORTED_PROTOCOL && progress->connected) {
+    /* The same code for an answer that is not HTTP and for a redirect to another scheme. */
+    if (code == CURLE_UNSUPPORTED_PROTOCOL && progress->connected && !progress->answered) {
         fill(out, "fetch.protocol", false, "the answer is not HTTP");
         return;
     }
