@@ -15,6 +15,7 @@
 
 enum {
     TICK_MS = 100,              /* signals, children and the progress line are looked at so often */
+    IDLE_MS = 3000,             /* without a job running or ended: ask whether anybody is there */
     INPUT_WAIT_MS = 10,         /* while the input has nothing and nothing else happens */
     ORDERED_BYTES_MAX = 1 << 30 /* of results that wait for an earlier one */
 };
@@ -211,6 +212,8 @@ struct submission {
     struct ordered ordered;
     bool is_ordered;
     int exit_code;
+    int64_t idle_since;     /* INT64_MAX: somebody works on it, or people have been told */
+    uint64_t idle_question; /* the request that asks for workers */
 };
 
 static void configure_job(struct submission *self)
@@ -306,12 +309,59 @@ static void on_job(struct submission *self, const struct argosy_event *event)
         print_event(self->cli, event, self->print, self->cli->out);
 }
 
+/* ---- nobody there
+ * ---------------------------------------------------------------------------------------- */
+
+static bool offers(const json_t *workers, const char *kind)
+{
+    const json_t *worker, *offer;
+    size_t i, k;
+
+    json_array_foreach(workers, i, worker)
+    {
+        json_array_foreach(json_object_get(worker, "kinds"), k, offer)
+        {
+            const char *name = json_string_value(json_object_get(offer, "kind"));
+
+            if (name != NULL && strcmp(name, kind) == 0)
+                return true;
+        }
+    }
+    return false;
+}
+
+/* A batch that waits for a worker that nobody has started would look like one that hangs. */
+static void ask_when_idle(struct submission *self)
+{
+    if (self->is_detached || self->idle_question != 0 ||
+        ag_clock_mono_ms() - IDLE_MS < self->idle_since)
+        return;
+    argosy_query(self->cli->client, "workers", NULL, 0, &self->idle_question, NULL);
+}
+
+static void on_answer(struct submission *self, const struct argosy_event *event)
+{
+    json_t *body;
+
+    if (event->request != self->idle_question || self->idle_since == INT64_MAX ||
+        ag_json_from_msgpack(ag_bytes_of(event->body, event->body_size), &body, NULL) < 0)
+        return;
+    if (!offers(json_object_get(body, "workers"), self->source->kind)) {
+        progress_clear(&self->progress);
+        cli_say(self->cli, "no worker offers the kind '%s' yet; waiting for one",
+                self->source->kind);
+    }
+    self->idle_since = INT64_MAX;
+    json_decref(body);
+}
+
 static void on_event(struct submission *self, const struct argosy_event *event)
 {
     struct cli *cli = self->cli;
 
     switch (event->type) {
     case ARGOSY_JOB_ENDED:
+        self->idle_since = INT64_MAX;
         on_job(self, event);
         break;
     case ARGOSY_PROGRESS:
@@ -349,6 +399,7 @@ static void on_event(struct submission *self, const struct argosy_event *event)
         self->exit_code = exit_code_of(event, argosy_batch_report(self->batch));
         break;
     case ARGOSY_ANSWER:
+        on_answer(self, event);
         break;
     }
 }
@@ -400,6 +451,7 @@ static int follow(struct submission *self)
         if (rc == 0)
             fflush(cli->out); /* somebody may be reading along */
         look_at_signals(self);
+        ask_when_idle(self);
         progress_draw(&self->progress, &self->counts, self->running, false);
     }
     return self->exit_code;
@@ -407,7 +459,8 @@ static int follow(struct submission *self)
 
 int submission_run(struct cli *cli, const struct job_source *source, print_result_fn *print)
 {
-    struct submission self = {.cli = cli, .source = source, .print = print};
+    struct submission self = {
+        .cli = cli, .source = source, .print = print, .idle_since = ag_clock_mono_ms()};
     struct argosy_error err = {0};
     int code = cli_connect(cli);
 

@@ -322,6 +322,16 @@ static void a_kind_that_nobody_offers_waits_for_its_time(void **state)
     ran_free(&ran);
 }
 
+static void a_batch_that_waits_for_a_worker_says_so(void **state)
+{
+    struct fleet *fleet = *state;
+    const char *log = harness_path("client.log");
+    pid_t client = START(log, "argosy", "submit", "--connect", fleet->endpoint, "cook");
+
+    harness_await(log, "no worker offers the kind 'cook' yet");
+    assert_int_equal(harness_stop(client, SIGINT), 130);
+}
+
 static void a_worker_keeps_to_its_networks_and_roots(void **state)
 {
     struct fleet *fleet = *state;
@@ -462,6 +472,7 @@ int main(void)
         TEST(a_batch_over_its_deadline_says_so),
         TEST(a_run_limit_is_a_typed_failure),
         TEST(a_kind_that_nobody_offers_waits_for_its_time),
+        TEST(a_batch_that_waits_for_a_worker_says_so),
         TEST(a_worker_keeps_to_its_networks_and_roots),
         TEST(ctrl_c_cancels_and_reports),
         TEST(random_bytes_do_not_disturb_the_broker),
