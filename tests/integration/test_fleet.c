@@ -243,6 +243,59 @@ static void a_broker_that_was_paused_loses_nobody(void **state)
     free(id);
 }
 
+/* Its session ends meanwhile; it comes back at its cursor and is told the rest, nothing twice. */
+static void a_client_that_was_paused_misses_nothing(void **state)
+{
+    struct fleet *fleet = *state;
+    const char *log = harness_path("client.log"), *out = harness_path("out.json");
+    struct ran ran;
+    json_t *lines;
+    pid_t client;
+    bool seen[40] = {false};
+    const json_t *line;
+    size_t i;
+
+    start_worker(fleet, 0, "fetch=2");
+    client = START(log, "argosy", "fetch", "--connect", fleet->endpoint, "--json", "--output", out,
+                   "-i", write_slow(40, 100));
+    await_jobs_in(fleet, "running", 2);
+    kill(client, SIGSTOP);
+    usleep(1500000); /* five heartbeats; nothing to wait for in a stopped process */
+    kill(client, SIGCONT);
+    assert_int_equal(harness_stop(client, 0), 0);
+    ran = harness_run((const char *const[]){"/bin/cat", out, NULL}, NULL);
+    lines = harness_json_lines(ran.out);
+    assert_int_equal(json_array_size(lines), 41);
+    json_array_foreach(lines, i, line)
+    {
+        const json_t *index = json_object_get(line, "index");
+
+        if (index == NULL)
+            continue;
+        assert_false(seen[json_integer_value(index)]);
+        seen[json_integer_value(index)] = true;
+    }
+    json_decref(lines);
+    ran_free(&ran);
+}
+
+static void a_broker_that_forgot_a_batch_is_not_waited_for(void **state)
+{
+    struct fleet *fleet = *state;
+    const char *log = harness_path("client.log"), *second = harness_path("second.log");
+    pid_t client;
+
+    start_worker(fleet, 0, "fetch=2");
+    client =
+        START(log, "argosy", "fetch", "--connect", fleet->endpoint, "-i", write_slow(10, 60000));
+    await_jobs_in(fleet, "running", 2);
+    harness_stop(fleet->broker, SIGKILL);
+    fleet->broker = START(second, "argosy-broker", "--bind", fleet->endpoint);
+    harness_await(second, "msg=ready");
+    assert_int_equal(harness_stop(client, 0), 3);
+    harness_await(log, "was restarted and has forgotten the batch");
+}
+
 /* ---- batches from several commands
  * ------------------------------------------------------------------------ */
 
@@ -468,6 +521,8 @@ int main(void)
         TEST(a_broker_told_to_stop_waits_for_what_runs),
         TEST(a_broker_that_was_paused_loses_nobody),
         TEST(a_worker_outlives_its_broker_and_finds_the_next_one),
+        TEST(a_client_that_was_paused_misses_nothing),
+        TEST(a_broker_that_forgot_a_batch_is_not_waited_for),
         TEST(a_detached_batch_is_waited_for_reported_and_cancelled),
         TEST(a_batch_over_its_deadline_says_so),
         TEST(a_run_limit_is_a_typed_failure),
