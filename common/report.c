@@ -40,6 +40,43 @@ void *ag_report_room(argosy_report *self, size_t size)
     return room;
 }
 
+/* Empty again, with one chunk kept for the next use. */
+static void reset_arena(argosy_report *self)
+{
+    struct ag_chunk *next;
+
+    while (self->chunks != NULL && self->chunks->next != NULL) {
+        next = self->chunks->next;
+        free(self->chunks);
+        self->chunks = next;
+    }
+    if (self->chunks != NULL) {
+        memset(self->chunks->data, 0, self->chunks->used);
+        self->chunks->used = 0;
+    }
+    self->failed = false;
+}
+
+size_t ag_report_bytes(const argosy_report *self)
+{
+    size_t bytes = sizeof *self;
+
+    for (const struct ag_chunk *chunk = self->chunks; chunk != NULL; chunk = chunk->next)
+        bytes += sizeof *chunk + chunk->size;
+    return bytes;
+}
+
+argosy_report *ag_report_scratch(argosy_report *self)
+{
+    if (self->scratch == NULL)
+        self->scratch = argosy_report_new("");
+    if (self->scratch == NULL)
+        self->failed = true;
+    else
+        reset_arena(self->scratch);
+    return self->scratch;
+}
+
 const char *ag_report_text(argosy_report *self, struct ag_bytes text)
 {
     char *copy = text.size > 0 ? ag_report_room(self, text.size + 1) : NULL;
@@ -155,40 +192,48 @@ static void fold_into(argosy_report *self, struct argosy_node **place, struct ar
     }
     node->count++;
     if (node->children_count < AG_REPORT_SAMPLES)
-        ag_report_add_child(self, node, leaf);
+        ag_report_add_child(self, node, ag_report_copy(self, leaf));
 }
 
-void ag_report_add_leaf(argosy_report *self, struct argosy_node *leaf)
+/* Too many kinds of failure to tell apart: one fold, the last child, for all the rest. */
+static void fold_into_others(argosy_report *self, struct argosy_node *leaf)
 {
     struct argosy_node **children = (struct argosy_node **)self->root->children;
 
-    if (leaf == NULL)
-        return;
-    leaf->host = ag_report_text(self, ag_report_host(ag_bytes_of_text(leaf->subject)));
+    leaf->error_type = leaf->kind = leaf->host = "";
+    leaf->message = "other failures";
     for (size_t i = 0; i < self->root->children_count; i++) {
         if (children[i]->type != ARGOSY_GROUP && are_alike(children[i], leaf)) {
             fold_into(self, &children[i], leaf);
             return;
         }
     }
-    if (self->folds < AG_REPORT_FOLDS) {
-        self->folds++;
-        ag_report_add_child(self, self->root, leaf);
-        return;
-    }
-    leaf->error_type = leaf->kind = leaf->host = ""; /* too many to tell apart: one for the rest */
-    leaf->message = "other failures";
-    if (self->folds++ == AG_REPORT_FOLDS)
-        ag_report_add_child(self, self->root, leaf);
-    else
-        fold_into(self, &children[self->root->children_count - 1], leaf);
+    ag_report_add_child(self, self->root, ag_report_copy(self, leaf));
 }
 
-void ag_report_add_group(argosy_report *self, struct argosy_node *group)
+void ag_report_add_leaf(argosy_report *self, struct argosy_node *leaf)
+{
+    struct argosy_node **children = (struct argosy_node **)self->root->children;
+
+    for (size_t i = 0; i < self->root->children_count; i++) {
+        if (children[i]->type != ARGOSY_GROUP && are_alike(children[i], leaf)) {
+            fold_into(self, &children[i], leaf);
+            return;
+        }
+    }
+    if (self->folds == AG_REPORT_FOLDS) {
+        fold_into_others(self, leaf);
+        return;
+    }
+    self->folds++;
+    ag_report_add_child(self, self->root, ag_report_copy(self, leaf));
+}
+
+void ag_report_add_group(argosy_report *self, const struct argosy_node *group)
 {
     if (self->groups < AG_REPORT_GROUPS) {
         self->groups++;
-        ag_report_add_child(self, self->root, group);
+        ag_report_add_child(self, self->root, ag_report_copy(self, group));
     } else {
         self->groups_beyond++;
     }
@@ -223,6 +268,7 @@ void argosy_report_destroy(argosy_report **self_p)
         next = chunk->next;
         free(chunk);
     }
+    argosy_report_destroy(&self->scratch);
     free(self);
     *self_p = NULL;
 }

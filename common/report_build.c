@@ -159,50 +159,67 @@ static void fill_from_attempts(struct argosy_node *leaf)
         leaf->message = last != NULL ? last->message : "failed without saying why";
 }
 
-void ag_report_add_event(argosy_report *self, const struct proto_event *event)
+/* The node that an event becomes, in `made`; NULL when it is no failure. */
+static struct argosy_node *make_node(argosy_report *made, const struct proto_event *event)
 {
     struct ag_reader reader = ag_reader_of(event->error);
     struct argosy_node *node = NULL;
 
-    if (event->state == PROTO_JOB_CANCELLED ||
-        (event->state == PROTO_JOB_SUCCEEDED && event->error.size == 0))
-        return;
     if (event->error.size > 0 &&
         ag_wire_check(event->error, AG_WIRE_DEPTH_MAX, AG_BODY_OBJECTS_MAX) == 0)
-        node = read_node(self, &reader, 0);
+        node = read_node(made, &reader, 0);
     if (node == NULL || reader.failed)
-        node = ag_report_node(self, ARGOSY_LEAF);
+        node = ag_report_node(made, ARGOSY_LEAF);
     if (node == NULL)
-        return;
-    take_job(self, node, event);
-    if (node->type == ARGOSY_GROUP && node->children_count > 0) {
-        if (node->subject[0] == '\0')
-            node->subject = subject_of(self, event->payload);
-        ag_report_add_group(self, node);
-        return;
-    }
+        return NULL;
+    take_job(made, node, event);
+    if (node->subject[0] == '\0')
+        node->subject = subject_of(made, event->payload);
+    if (node->type == ARGOSY_GROUP && node->children_count > 0)
+        return node;
     node->type = ARGOSY_LEAF;
     node->count = 1;
     fill_from_attempts(node);
-    if (node->subject[0] == '\0')
-        node->subject = subject_of(self, event->payload);
-    ag_report_add_leaf(self, node);
+    node->host = ag_report_text(made, ag_report_host(ag_bytes_of_text(node->subject)));
+    return node;
+}
+
+void ag_report_add_event(argosy_report *self, const struct proto_event *event)
+{
+    argosy_report *made;
+    struct argosy_node *node;
+
+    if (event->state == PROTO_JOB_CANCELLED ||
+        (event->state == PROTO_JOB_SUCCEEDED && event->error.size == 0))
+        return;
+    made = ag_report_scratch(self);
+    node = made != NULL ? make_node(made, event) : NULL;
+    if (node == NULL)
+        self->failed = true;
+    else if (node->type == ARGOSY_GROUP)
+        ag_report_add_group(self, node);
+    else
+        ag_report_add_leaf(self, node);
 }
 
 void ag_report_add_failure(argosy_report *self, const char *type, const char *message,
                            const char *kind, struct ag_bytes payload, const struct ag_id *job)
 {
-    struct argosy_node *leaf = ag_report_node(self, ARGOSY_LEAF);
+    argosy_report *made = ag_report_scratch(self);
+    struct argosy_node *leaf = made != NULL ? ag_report_node(made, ARGOSY_LEAF) : NULL;
     char id[AG_ID_TEXT_SIZE];
 
-    if (leaf == NULL)
+    if (leaf == NULL) {
+        self->failed = true;
         return;
-    leaf->error_type = ag_report_text(self, ag_bytes_of_text(type));
-    leaf->message = ag_report_text(self, ag_bytes_of_text(message));
-    leaf->kind = ag_report_text(self, ag_bytes_of_text(kind));
-    leaf->subject = subject_of(self, payload);
+    }
+    leaf->error_type = type;
+    leaf->message = message;
+    leaf->kind = kind;
+    leaf->subject = subject_of(made, payload);
+    leaf->host = ag_report_text(made, ag_report_host(ag_bytes_of_text(leaf->subject)));
     if (job != NULL)
-        leaf->job = ag_report_text(self, ag_bytes_of_text(ag_id_print(job, id)));
+        leaf->job = ag_id_print(job, id);
     ag_report_add_leaf(self, leaf);
 }
 

@@ -30,6 +30,7 @@ struct argosy_report {
     struct argosy_node *root;
     struct argosy_counts counts;
     struct ag_chunk *chunks; /* the arena */
+    argosy_report *scratch;  /* where a node is made before it is known whether it is kept */
     bool failed;             /* memory was short somewhere: what is missing is noted in the end */
     unsigned folds, groups;
     uint64_t groups_beyond; /* jobs that failed in part and are only counted */
@@ -43,10 +44,17 @@ void ag_report_add_child(argosy_report *self, struct argosy_node *parent,
                          struct argosy_node *child);
 void ag_report_add_note(argosy_report *self, struct argosy_node *node, struct ag_bytes note);
 
-/* A leaf at the root's level; folded with those that are like it. */
+/* What it takes in memory. */
+size_t ag_report_bytes(const argosy_report *self);
+
+/* An arena for one node, valid until the next call; NULL (and failed) when memory is short. Most
+ * leaves of a large batch are only counted: what they are made of must not stay. */
+argosy_report *ag_report_scratch(argosy_report *self);
+
+/* A leaf at the root's level; folded with those that are like it. Copied if it is kept. */
 void ag_report_add_leaf(argosy_report *self, struct argosy_node *leaf);
-/* A group at the root's level. */
-void ag_report_add_group(argosy_report *self, struct argosy_node *group);
+/* A group at the root's level; copied if it is kept. */
+void ag_report_add_group(argosy_report *self, const struct argosy_node *group);
 
 /* A deep copy into self. */
 struct argosy_node *ag_report_copy(argosy_report *self, const struct argosy_node *node);

@@ -263,6 +263,8 @@ static void a_report_of_many_failures_stays_small(void **state)
         add(report, i, type, "no", subject);
     }
     assert_int_equal(leaves_of(argosy_report_root(report)), 200000);
+    assert_true(ag_report_bytes(report) <
+                (32 << 20)); /* also in memory, not only as it is written */
     assert_true(argosy_report_root(report)->children_count <= AG_REPORT_FOLDS + 1);
     assert_ok(argosy_report_write_msgpack(report, &data, &size));
     assert_true(size < (16 << 20));
