@@ -21,7 +21,6 @@
 
 enum {
     TURN_MESSAGES = 256,       /* taken before the loop looks at timers again */
-    LATE_MESSAGES = 16384,     /* taken before the timers are looked at */
     PEER_MESSAGES_MAX = 32768, /* sent and not yet taken by a peer; credit keeps it far below */
     LINGER_MS = 200,           /* for the last words */
     CLIENT_WINDOW = 4096,      /* jobs that a client may have unanswered */
@@ -45,7 +44,8 @@ struct reactor {
     int timer;        /* the loop's, -1 if none */
     int64_t timer_at; /* when it fires */
     int64_t started_at;
-    int64_t stop_by; /* after the first signal; 0 before */
+    int64_t hold_until; /* nobody is judged silent before: we were not there ourselves */
+    int64_t stop_by;    /* after the first signal; 0 before */
     uint64_t in_order;
     struct proto in;
     struct ag_buffer body;
@@ -112,6 +112,8 @@ static void arm(reactor_t *self)
 {
     int64_t now = ag_clock_mono_ms(), at = core_deadline(self->core);
 
+    if (at < self->hold_until)
+        at = self->hold_until;
     if (self->stop_by != 0 && self->stop_by < at)
         at = self->stop_by;
     if (at > now + LOG_FLUSH_MS)
@@ -144,22 +146,31 @@ static int end_turn(reactor_t *self)
     return 0;
 }
 
-static int take_messages(reactor_t *self, int most);
+/* After a pause of our own (a stopped process, a machine that was suspended) the words of those who
+ * were not silent are still on their way: give them a heartbeat before anybody is judged. */
+static void notice_pause(reactor_t *self, int64_t now)
+{
+    int64_t late = now - self->timer_at;
+
+    if (late <= (int64_t)self->config.core.heartbeat_ms)
+        return;
+    ag_log_warning("broker", "was not running for a while; peers get time to speak",
+                   ag_kv("paused_ms", late));
+    self->hold_until = now + self->config.core.heartbeat_ms;
+}
 
 static int on_timer(zloop_t *loop, int timer, void *arg)
 {
     reactor_t *self = arg;
     struct core_event event = {.type = CORE_TIMER};
+    int64_t now = ag_clock_mono_ms();
 
     (void)loop;
     (void)timer;
     self->timer = -1;
     ag_log_flush();
-    /* After a pause of our own (a stopped process, a busy machine) the words of those who were not
-     * silent are still unread: read before judging silence. */
-    if (take_messages(self, LATE_MESSAGES) < 0)
-        return -1;
-    if (core_deadline(self->core) <= ag_clock_mono_ms() && step(self, &event) < 0)
+    notice_pause(self, now);
+    if (now >= self->hold_until && core_deadline(self->core) <= now && step(self, &event) < 0)
         return -1;
     return end_turn(self);
 }
@@ -376,22 +387,16 @@ static int receive(reactor_t *self)
     return rc;
 }
 
-static int take_messages(reactor_t *self, int most)
-{
-    int rc = 1;
-
-    while (most-- > 0 && rc > 0)
-        rc = receive(self);
-    return rc < 0 ? -1 : 0;
-}
-
 static int on_readable(zloop_t *loop, zsock_t *socket, void *arg)
 {
     reactor_t *self = arg;
+    int rc = 1;
 
     (void)loop;
     (void)socket;
-    return take_messages(self, TURN_MESSAGES) < 0 ? -1 : end_turn(self);
+    for (int n = 0; n < TURN_MESSAGES && rc > 0; n++)
+        rc = receive(self);
+    return rc < 0 ? -1 : end_turn(self);
 }
 
 /* ---- the end -----------------------------------------------------------------------------------
