@@ -42,6 +42,7 @@ static int configure(const ag_options_t *options, struct reactor_config *config,
     if (rc < 0)
         return rc;
     config->id = ag_id_make(unix_ms, random);
+    config->owns_folder = ag_options_given(options, AG_OPT_WITH_PARENT); /* a private fleet's */
     config->grace_ms = ag_options_ms(options, AG_OPT_BROKER_GRACE);
     config->core.unix_offset_ms = unix_ms - ag_clock_mono_ms();
     config->core.heartbeat_ms = ag_options_ms(options, AG_OPT_HEARTBEAT);

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <sys/file.h>
 #include <sys/signalfd.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "broker/admin.h"
@@ -30,6 +31,11 @@ enum {
     LOG_FLUSH_MS = 1000
 };
 
+struct lock {
+    int fd;
+    char name[AG_ENDPOINT_SIZE + 8];
+};
+
 struct reactor {
     struct reactor_config config;
     core_t *core;
@@ -39,7 +45,7 @@ struct reactor {
     void *handle; /* libzmq's, of the socket */
     zloop_t *loop;
     int signals;
-    int locks[LOCKS_MAX]; /* of ipc endpoints */
+    struct lock locks[LOCKS_MAX]; /* of ipc endpoints */
     unsigned locks_count;
     int timer;        /* the loop's, -1 if none */
     int64_t timer_at; /* when it fires */
@@ -457,25 +463,57 @@ int reactor_run(reactor_t *self, struct argosy_error *err)
 /* ---- the beginning -----------------------------------------------------------------------------
  */
 
+/* Whether the file is still the one with this name: its last owner removes it. */
+static bool is_named(int fd, const char *name)
+{
+    struct stat here, there;
+
+    return fstat(fd, &here) == 0 && stat(name, &there) == 0 && here.st_ino == there.st_ino &&
+           here.st_dev == there.st_dev;
+}
+
 /* ZeroMQ would take over the socket file of a broker that is alive: a lock beside it tells. */
 static int lock_path(reactor_t *self, const char *path, struct argosy_error *err)
 {
-    char name[AG_ENDPOINT_SIZE + 8];
-    int fd;
+    struct lock *lock = &self->locks[self->locks_count];
 
     if (self->locks_count == LOCKS_MAX)
         return ag_fail(err, ARGOSY_EINVAL, "more than %d ipc endpoints", LOCKS_MAX);
-    snprintf(name, sizeof name, "%s.lock", path);
-    fd = open(name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (fd < 0)
-        return ag_fail(err, ARGOSY_EIO, "cannot listen on ipc://%s: %s: %s", path, name,
-                       strerror(errno));
-    if (flock(fd, LOCK_EX | LOCK_NB) < 0) {
-        close(fd);
-        return ag_fail(err, ARGOSY_EIO, "another broker listens on ipc://%s already", path);
+    snprintf(lock->name, sizeof lock->name, "%s.lock", path);
+    for (;;) {
+        lock->fd = open(lock->name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+        if (lock->fd < 0)
+            return ag_fail(err, ARGOSY_EIO, "cannot listen on ipc://%s: %s: %s", path, lock->name,
+                           strerror(errno));
+        if (flock(lock->fd, LOCK_EX | LOCK_NB) < 0) {
+            close(lock->fd);
+            return ag_fail(err, ARGOSY_EIO, "another broker listens on ipc://%s already", path);
+        }
+        if (is_named(lock->fd, lock->name))
+            break;
+        close(lock->fd);
     }
-    self->locks[self->locks_count++] = fd;
+    self->locks_count++;
     return 0;
+}
+
+/* The socket, its lock, and the directory if it was made for this broker alone. */
+static void remove_paths(reactor_t *self)
+{
+    while (self->locks_count > 0) {
+        struct lock *lock = &self->locks[--self->locks_count];
+        char *end = strrchr(lock->name, '.');
+
+        *end = '\0';
+        unlink(lock->name);
+        *end = '.';
+        unlink(lock->name);
+        close(lock->fd);
+        end = strrchr(lock->name, '/');
+        *end = '\0';
+        if (self->config.owns_folder)
+            rmdir(lock->name);
+    }
 }
 
 static int listen_on(reactor_t *self, const char *endpoint, struct argosy_error *err)
@@ -636,8 +674,7 @@ void reactor_destroy(reactor_t **self_p)
     zsock_destroy(&self->socket);
     if (self->signals >= 0)
         close(self->signals);
-    while (self->locks_count > 0)
-        close(self->locks[--self->locks_count]);
+    remove_paths(self);
     self->config.store->destroy(&self->config.store);
     ag_buffer_free(&self->body);
     free(self);

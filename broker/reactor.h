@@ -20,6 +20,7 @@ struct reactor_config {
     struct ag_id id;
     struct core_config core; /* epoch is set from the store */
     struct store *store;     /* the reactor takes it over */
+    bool owns_folder;        /* of its ipc endpoints: it is removed in the end, if it is empty */
     uint32_t grace_ms;       /* how long running jobs may go on after the first signal */
 };
 

@@ -195,19 +195,13 @@ static void stop_processes(pid_t *pids, uint32_t count)
 void fleet_stop(fleet_t **self_p)
 {
     fleet_t *self = *self_p;
-    static const char *const left[] = {"broker", "broker.lock"};
-    char path[512];
 
     if (self == NULL)
         return;
     stop_processes(self->workers, self->config.workers); /* they say goodbye to the broker */
     stop_processes(&self->broker, 1);
-    for (size_t i = 0; self->folder[0] != '\0' && i < 2; i++) {
-        snprintf(path, sizeof path, "%s/%s", self->folder, left[i]);
-        unlink(path);
-    }
     if (self->folder[0] != '\0')
-        rmdir(self->folder);
+        rmdir(self->folder); /* the broker has removed it, unless it never came to it */
     free(self->workers);
     free(self);
     *self_p = NULL;

@@ -258,6 +258,38 @@ static void every_file_has_as_many_lines_as_wc_counts(void **state)
     ran_free(&ran);
 }
 
+/* Not even when its reader goes away in the middle and the signal for that ends the client. */
+static void nothing_is_left_behind(void **state)
+{
+    const char *folder = harness_path("tmp"), *script = harness_path("script");
+    char text[1024];
+    struct ran ran;
+
+    (void)state;
+    snprintf(text, sizeof text,
+             "export TMPDIR=%s\nmkdir $TMPDIR\n"
+             "%s/argosy run analyze --by file --format csv /usr/include | head -n 1\n"
+             "for i in $(seq 500); do [ -z \"$(ls -A $TMPDIR)\" ] && exit 0; sleep 0.01; done\n"
+             "ls -AR $TMPDIR; exit 1\n",
+             folder, getenv("ARGOSY_BIN"));
+    harness_write(script, text);
+    ran = harness_run((const char *const[]){"/bin/sh", script, NULL}, NULL);
+    assert_string_equal(ran.err, "");
+    assert_int_equal(ran.code, 0);
+    ran_free(&ran);
+}
+
+static void results_that_cannot_be_written_are_an_error(void **state)
+{
+    struct ran ran =
+        RUN("argosy", "run", "analyze", "--output", "/dev/full", ARGOSY_SOURCE_DIR "/common");
+
+    (void)state;
+    assert_int_equal(ran.code, 1);
+    assert_non_null(strstr(ran.err, "cannot write the results: No space left on device"));
+    ran_free(&ran);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -267,6 +299,8 @@ int main(void)
         TEST(two_hundred_slow_urls_take_as_long_as_one),
         TEST(results_come_in_order_when_asked),
         TEST(bodies_go_to_files_by_a_template),
+        TEST(nothing_is_left_behind),
+        TEST(results_that_cannot_be_written_are_an_error),
         TEST(every_file_has_as_many_lines_as_wc_counts),
     };
 
