@@ -254,7 +254,12 @@ has 'a huge head' '431 0' "$(status -H "X: $(head -c 70000 "$directory/large" | 
     "$http/")"
 
 # Three requests at once are answered in order, also when the first takes its time.
-pipelined=$(raw 'GET /delay/50 HTTP/1.1\r\nHost: x\r\n\r\nPOST /status/201 HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n12GET /status/202 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n' Accepted)
+# curl's telnet now and then sends only a part of what it was given: up to three tries.
+for try in 1 2 3; do
+    pipelined=$(raw 'GET /delay/50 HTTP/1.1\r\nHost: x\r\n\r\nPOST /status/201 HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n12GET /status/202 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n' Accepted)
+    case $pipelined in *Accepted*) break ;; esac
+    echo "pipelining: try $try came to nothing" >&2
+done
 is 'pipelining' '200 201 202' "$(printf '%s\n' "$pipelined" | awk '/^HTTP/ { printf s $2; s = " " }')"
 
 # ---- /stats: what was cancelled is closed, what is kept is reused --------------------------------
