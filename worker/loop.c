@@ -354,6 +354,11 @@ static void take(loop_t *self, struct ag_bytes frame)
     if (self->in.type == AG_PING)
         send_message(self,
                      &(struct proto){.type = AG_PONG, .pong = {.number = self->in.ping.number}});
+    if (self->in.type == AG_BYE) {
+        ag_log_info("worker", "the broker has stopped; waiting for it",
+                    ag_kv("reason", self->in.bye.reason));
+        self->was_open = false; /* told: it is nothing to warn of */
+    }
     if (self->in.type == AG_REJECT)
         ag_log_debug("worker", "the broker rejects a message", ag_kv("type", self->in.reject.type),
                      ag_kv("message", ag_message_name(self->in.reject.about)),
