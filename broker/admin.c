@@ -66,6 +66,7 @@ static void put_status(msgpack_packer *p, const core_t *core, const struct admin
     struct core_status status;
 
     core_status(core, &status);
+    status.counters.rejected += facts->rejected;
     msgpack_pack_map(p, 13);
     put_pair(p, "name", facts->name);
     put_pair(p, "version", ARGOSY_VERSION);

@@ -16,6 +16,7 @@ struct admin_facts {
     uint64_t epoch;
     int64_t uptime_ms;
     uint64_t bytes_max, jobs_max;
+    uint64_t rejected; /* messages that never reached the core */
 };
 
 /* Fill `answer` (request, type, message, body); `body` is what its body points into. */

@@ -53,6 +53,7 @@ struct reactor {
     int64_t hold_until; /* nobody is judged silent before: we were not there ourselves */
     int64_t stop_by;    /* after the first signal; 0 before */
     uint64_t in_order;
+    uint64_t rejected; /* messages that never reached the core */
     struct proto in;
     struct ag_buffer body;
     struct argosy_error error; /* what ended the loop */
@@ -186,6 +187,7 @@ static int on_timer(zloop_t *loop, int timer, void *arg)
 static void reject(reactor_t *self, struct peer *peer, const char *type, const char *message,
                    uint32_t about)
 {
+    self->rejected++;
     delivery_send(self->delivery, peer,
                   &(struct proto){.type = AG_REJECT,
                                   .reject = {.type = ag_bytes_of_text(type),
@@ -254,7 +256,8 @@ static int on_query(reactor_t *self, struct peer *peer)
                                 .epoch = self->config.store->epoch,
                                 .uptime_ms = ag_clock_mono_ms() - self->started_at,
                                 .bytes_max = self->config.core.bytes_max,
-                                .jobs_max = self->config.core.jobs_max};
+                                .jobs_max = self->config.core.jobs_max,
+                                .rejected = self->rejected};
     struct proto answer = {.type = AG_ANSWER};
 
     admin_answer(self->core, &facts, &self->in.query, &self->body, &answer.answer);

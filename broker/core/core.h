@@ -180,6 +180,7 @@ struct core_config {
     X(stale, "results of attempts that were not current any more")                                 \
     X(workers_lost, "workers that fell silent")                                                    \
     X(sessions, "sessions opened")                                                                 \
+    X(rejected, "messages refused with a type")                                                    \
     X(ignored, "messages that meant nothing in their state")
 
 struct core_counters {

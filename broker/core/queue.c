@@ -114,7 +114,8 @@ static bool give_one(core_t *self, struct kind *kind, struct offer *offer)
 }
 
 /* How many a worker gets before it is the next one's turn: an even share of what waits among the
- * `turns` workers left in this round, so that one message carries many and no worker is left idle. */
+ * `turns` workers left in this round, so that one message carries many and no worker is left idle.
+ */
 static uint32_t share(const struct kind *kind, const struct offer *offer, uint32_t turns)
 {
     uint32_t spare = offer->credit - offer->held;

@@ -19,6 +19,7 @@ static void reject(core_t *self, uint32_t peer, const char *type, const char *me
     effect->reject.type = type;
     effect->reject.message = message;
     effect->reject.about = AG_HELLO;
+    self->counters.rejected++;
     core_tracef(self, "        %s", type);
 }
 

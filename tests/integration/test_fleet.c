@@ -475,6 +475,7 @@ static void bad_messages_are_refused_and_counted(void **state)
         {"", 0, "rejected.malformed"},
     };
     void *context = zmq_ctx_new();
+    json_t *status;
 
     for (size_t i = 0; i < sizeof messages / sizeof *messages; i++) {
         void *socket = zmq_socket(context, ZMQ_DEALER);
@@ -493,7 +494,11 @@ static void bad_messages_are_refused_and_counted(void **state)
         zmq_close(socket);
     }
     zmq_ctx_term(context);
-    json_decref(status_of(fleet));
+    status = status_of(fleet);
+    assert_int_equal(
+        json_integer_value(json_object_get(json_object_get(status, "counters"), "rejected")),
+        sizeof messages / sizeof *messages);
+    json_decref(status);
 }
 
 static void two_brokers_do_not_share_a_socket(void **state)

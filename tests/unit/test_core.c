@@ -579,6 +579,21 @@ static void what_no_session_says_means_nothing(void **state)
     assert_int_equal(status.counters.ignored, 2);
 }
 
+static void a_peer_of_another_version_is_refused(void **state)
+{
+    struct stage *stage = *state;
+    struct proto_hello hello = {.role = PROTO_CLIENT, .instance = stage_id(20)};
+    struct core_event event = {
+        .type = CORE_JOIN, .peer = 20, .instance = hello.instance, .hello = &hello};
+    struct core_status status;
+
+    stage_step(stage, &event);
+    stage_expect(stage, "20: rejected.version\n");
+    core_status(stage->core, &status);
+    assert_int_equal(status.counters.rejected, 1);
+    assert_int_equal(status.clients, 0);
+}
+
 static void an_instance_keeps_its_role(void **state)
 {
     struct stage *stage = *state;
@@ -630,6 +645,7 @@ int main(void)
         STORY(a_full_broker_pushes_back_and_keeps_what_it_has),
         STORY(a_stopping_broker_begins_nothing_new),
         STORY(what_no_session_says_means_nothing),
+        STORY(a_peer_of_another_version_is_refused),
         STORY(an_instance_keeps_its_role),
     };
 
