@@ -153,16 +153,18 @@ int ag_json_from_msgpack(struct ag_bytes bytes, json_t **out, struct argosy_erro
 static void pack(msgpack_packer *p, const json_t *json)
 {
     const json_t *item;
-    const char *key;
+    void *member;
     size_t index;
 
     switch (json_typeof(json)) {
     case JSON_OBJECT:
         msgpack_pack_map(p, json_object_size(json));
-        json_object_foreach((json_t *)json, key, item)
-        {
-            msgpack_pack_str_with_body(p, key, strlen(key));
-            pack(p, item);
+        /* By length, not by foreach: a key that came from msgpack may hold a zero. */
+        for (member = json_object_iter((json_t *)json); member != NULL;
+             member = json_object_iter_next((json_t *)json, member)) {
+            msgpack_pack_str_with_body(p, json_object_iter_key(member),
+                                       json_object_iter_key_len(member));
+            pack(p, json_object_iter_value(member));
         }
         break;
     case JSON_ARRAY:

@@ -1,7 +1,9 @@
 /* json.h - JSON to msgpack and back, at the edges where people and their tools read and write.
  *
  * What msgpack has and JSON has not: bytes become text when they are UTF-8, else
- * {"$base64": "..."}; whole numbers beyond 63 bits become reals; extension types become null.
+ * {"$base64": "..."}; whole numbers beyond 63 bits become reals; extension types, infinities and
+ * NaN become null; a key that is no text becomes its JSON; of a key given twice the last counts.
+ * Reals are printed with 15 digits, so that people read 0.1 and not 0.10000000000000001.
  *
  * Threads: any. Pure.
  */

@@ -1,5 +1,6 @@
 #include <argosy/report.h>
 
+#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -26,11 +27,12 @@ void *ag_report_room(argosy_report *self, size_t size)
     if (chunk == NULL || chunk->size - chunk->used < size) {
         size_t want = size > CHUNK_BYTES ? size : CHUNK_BYTES;
 
-        chunk = calloc(1, sizeof *chunk + want);
-        if (chunk == NULL) {
+        if (want > self->bytes_max - self->bytes ||
+            (chunk = calloc(1, sizeof *chunk + want)) == NULL) {
             self->failed = true;
             return NULL;
         }
+        self->bytes += want;
         chunk->size = want;
         chunk->next = self->chunks;
         self->chunks = chunk;
@@ -47,6 +49,7 @@ static void reset_arena(argosy_report *self)
 
     while (self->chunks != NULL && self->chunks->next != NULL) {
         next = self->chunks->next;
+        self->bytes -= self->chunks->size;
         free(self->chunks);
         self->chunks = next;
     }
@@ -85,6 +88,16 @@ const char *ag_report_text(argosy_report *self, struct ag_bytes text)
         return "";
     memcpy(copy, text.data, text.size);
     return copy;
+}
+
+void ag_report_set_detail(argosy_report *self, struct argosy_node *node, struct ag_bytes detail)
+{
+    void *copy = ag_report_room(self, detail.size);
+
+    node->detail = copy;
+    node->detail_size = copy != NULL ? detail.size : 0;
+    if (copy != NULL)
+        memcpy(copy, detail.data, detail.size);
 }
 
 struct argosy_node *ag_report_node(argosy_report *self, enum argosy_node_type type)
@@ -142,25 +155,65 @@ void ag_report_add_note(argosy_report *self, struct argosy_node *node, struct ag
 /* ---- folding
  * ------------------------------------------------------------------------------------------ */
 
-struct ag_bytes ag_report_host(struct ag_bytes subject)
+/* What stands between "scheme://" and the path. */
+static struct ag_bytes authority(struct ag_bytes subject)
 {
     const char *text = (const char *)subject.data;
-    const char *start = subject.size > 0 ? memmem(text, subject.size, "://", 3) : NULL;
-    const char *end = text + subject.size, *at;
+    size_t size = 0;
 
-    if (start == NULL)
+    while (size < subject.size && (isalnum((unsigned char)text[size]) || strchr("+-.", text[size])))
+        size++;
+    if (size == 0 || subject.size - size < 3 || memcmp(text + size, "://", 3) != 0)
         return ag_bytes_of_text("");
-    start += 3;
-    for (at = start; at < end && strchr("/?#", *at) == NULL; at++)
-        if (*at == '@')
-            start = at + 1; /* never a password in a report */
-    return ag_bytes_of(start, (size_t)(at - start));
+    text += size + 3;
+    size = 0;
+    while (text + size < (const char *)subject.data + subject.size &&
+           strchr("/?#", text[size]) == NULL)
+        size++;
+    return ag_bytes_of(text, size);
+}
+
+struct ag_bytes ag_report_credentials(struct ag_bytes subject)
+{
+    struct ag_bytes all = authority(subject);
+    const uint8_t *at = all.size > 0 ? memrchr(all.data, '@', all.size) : NULL;
+
+    return at != NULL ? ag_bytes_of(all.data, (size_t)(at - all.data)) : ag_bytes_of(NULL, 0);
+}
+
+struct ag_bytes ag_report_host(struct ag_bytes subject)
+{
+    struct ag_bytes all = authority(subject), secret = ag_report_credentials(subject);
+    size_t cut = secret.data != NULL ? secret.size + 1 : 0;
+
+    return ag_bytes_of(all.data + cut, all.size - cut);
+}
+
+/* FNV-1a of the texts and the zeros behind them: quick, and only a first look. Who makes them
+ * collide on purpose makes AG_REPORT_FOLDS comparisons of each. */
+static uint64_t hash_of(const struct argosy_node *leaf)
+{
+    const char *const texts[] = {leaf->error_type, leaf->kind, leaf->host};
+    uint64_t hash = 0xcbf29ce484222325;
+
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+        for (const unsigned char *c = (const unsigned char *)texts[i];; c++) {
+            hash = (hash ^ *c) * 0x100000001b3;
+            if (*c == '\0')
+                break;
+        }
+    return hash;
 }
 
 static bool are_alike(const struct argosy_node *a, const struct argosy_node *b)
 {
     return strcmp(a->error_type, b->error_type) == 0 && strcmp(a->kind, b->kind) == 0 &&
            strcmp(a->host, b->host) == 0;
+}
+
+static struct argosy_node **child_at(argosy_report *self, size_t place)
+{
+    return (struct argosy_node **)self->root->children + place;
 }
 
 /* Put a fold in the leaf's place. */
@@ -180,7 +233,13 @@ static struct argosy_node *fold(argosy_report *self, struct argosy_node *leaf)
     return node;
 }
 
-static void fold_into(argosy_report *self, struct argosy_node **place, struct argosy_node *leaf)
+static bool has_room(const argosy_report *self)
+{
+    return self->bytes < AG_REPORT_BYTES;
+}
+
+static void fold_into(argosy_report *self, struct argosy_node **place,
+                      const struct argosy_node *leaf)
 {
     struct argosy_node *node = *place;
 
@@ -191,47 +250,54 @@ static void fold_into(argosy_report *self, struct argosy_node **place, struct ar
         *place = node;
     }
     node->count++;
-    if (node->children_count < AG_REPORT_SAMPLES)
+    if (node->children_count < AG_REPORT_SAMPLES && has_room(self))
         ag_report_add_child(self, node, ag_report_copy(self, leaf));
 }
 
-/* Too many kinds of failure to tell apart: one fold, the last child, for all the rest. */
-static void fold_into_others(argosy_report *self, struct argosy_node *leaf)
+/* Too many kinds of failure to tell apart: one fold for all the rest. Its leaves keep their types.
+ */
+static void fold_into_others(argosy_report *self, const struct argosy_node *leaf)
 {
-    struct argosy_node **children = (struct argosy_node **)self->root->children;
+    if (self->others == 0) {
+        struct argosy_node *node = ag_report_node(self, ARGOSY_FOLD);
+        size_t place = self->root->children_count; /* not 0: others come after AG_REPORT_FOLDS */
 
-    leaf->error_type = leaf->kind = leaf->host = "";
-    leaf->message = "other failures";
-    for (size_t i = 0; i < self->root->children_count; i++) {
-        if (children[i]->type != ARGOSY_GROUP && are_alike(children[i], leaf)) {
-            fold_into(self, &children[i], leaf);
+        if (node == NULL)
             return;
-        }
+        node->message = "other failures";
+        ag_report_add_child(self, self->root, node);
+        if (self->root->children_count == place)
+            return;
+        self->others = place;
     }
-    ag_report_add_child(self, self->root, ag_report_copy(self, leaf));
+    fold_into(self, child_at(self, self->others), leaf);
 }
 
-void ag_report_add_leaf(argosy_report *self, struct argosy_node *leaf)
+void ag_report_add_leaf(argosy_report *self, const struct argosy_node *leaf)
 {
-    struct argosy_node **children = (struct argosy_node **)self->root->children;
+    uint64_t hash = hash_of(leaf);
+    size_t place = self->root->children_count;
 
-    for (size_t i = 0; i < self->root->children_count; i++) {
-        if (children[i]->type != ARGOSY_GROUP && are_alike(children[i], leaf)) {
-            fold_into(self, &children[i], leaf);
+    for (unsigned i = 0; i < self->folds_count; i++) {
+        struct argosy_node **child = child_at(self, self->folds[i].place);
+
+        if (self->folds[i].hash == hash && are_alike(*child, leaf)) {
+            fold_into(self, child, leaf);
             return;
         }
     }
-    if (self->folds == AG_REPORT_FOLDS) {
+    if (place > 0 && (self->folds_count == AG_REPORT_FOLDS || !has_room(self))) {
         fold_into_others(self, leaf);
         return;
     }
-    self->folds++;
     ag_report_add_child(self, self->root, ag_report_copy(self, leaf));
+    if (self->root->children_count > place)
+        self->folds[self->folds_count++] = (struct ag_fold){.hash = hash, .place = place};
 }
 
 void ag_report_add_group(argosy_report *self, const struct argosy_node *group)
 {
-    if (self->groups < AG_REPORT_GROUPS) {
+    if (self->groups < AG_REPORT_GROUPS && has_room(self)) {
         self->groups++;
         ag_report_add_child(self, self->root, ag_report_copy(self, group));
     } else {
@@ -248,6 +314,7 @@ argosy_report *argosy_report_new(const char *message)
 
     if (self == NULL)
         return NULL;
+    self->bytes_max = SIZE_MAX;
     self->root = ag_report_node(self, ARGOSY_GROUP);
     if (self->root == NULL) {
         free(self);
@@ -314,22 +381,24 @@ static const char *copy_text(argosy_report *self, const char *text)
     return ag_report_text(self, ag_bytes_of_text(text));
 }
 
-static void copy_attempts(argosy_report *self, struct argosy_node *copy)
+static void copy_attempts(argosy_report *self, struct argosy_node *copy,
+                          const struct argosy_node *node)
 {
-    struct argosy_attempt *attempts =
-        ag_report_room(self, copy->attempts_count * sizeof *attempts + 1);
+    struct argosy_attempt *attempts;
 
-    if (attempts == NULL) {
-        copy->attempts_count = 0;
+    if (node->attempts_count == 0)
         return;
-    }
-    for (size_t i = 0; i < copy->attempts_count; i++) {
-        attempts[i] = copy->attempts[i];
+    attempts = ag_report_room(self, node->attempts_count * sizeof *attempts);
+    if (attempts == NULL)
+        return;
+    for (size_t i = 0; i < node->attempts_count; i++) {
+        attempts[i] = node->attempts[i];
         attempts[i].worker = copy_text(self, attempts[i].worker);
         attempts[i].type = copy_text(self, attempts[i].type);
         attempts[i].message = copy_text(self, attempts[i].message);
     }
     copy->attempts = attempts;
+    copy->attempts_count = node->attempts_count;
 }
 
 /* Everything but the children. */
@@ -347,9 +416,11 @@ static struct argosy_node *copy_alone(argosy_report *self, const struct argosy_n
     copy->job = copy_text(self, node->job);
     copy->worker = copy_text(self, node->worker);
     copy->host = copy_text(self, node->host);
-    copy_attempts(self, copy);
+    copy->attempts = NULL;
+    copy->attempts_count = 0;
+    copy_attempts(self, copy, node);
     if (node->detail != NULL)
-        copy->detail = ag_report_text(self, ag_bytes_of(node->detail, node->detail_size));
+        ag_report_set_detail(self, copy, ag_bytes_of(node->detail, node->detail_size));
     copy->notes_count = copy->children_count = 0;
     copy->notes = NULL;
     copy->children = NULL;

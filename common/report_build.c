@@ -6,7 +6,27 @@
 #include "common/report_tree.h"
 #include "common/wire.h"
 
-enum { TEXT_MAX = 4096 }; /* bytes of a message, subject or note; longer ones are cut */
+enum {
+    JOB_BYTES = 1 << 20 /* what one job may put into a report; far more than honest ones do */
+};
+
+/* One job's error on its way into a report. */
+struct reading {
+    argosy_report *report;
+    struct ag_reader reader;
+    unsigned errors; /* taken so far */
+};
+
+/* At most AG_REPORT_TEXT bytes, not ending inside a character. */
+static struct ag_bytes cut(struct ag_bytes text)
+{
+    if (text.size <= AG_REPORT_TEXT)
+        return text;
+    text.size = AG_REPORT_TEXT;
+    for (int i = 0; i < 3 && (text.data[text.size] & 0xC0) == 0x80; i++)
+        text.size--;
+    return text;
+}
 
 static const char *read_text(argosy_report *self, struct ag_reader *reader)
 {
@@ -22,76 +42,128 @@ static const char *read_text(argosy_report *self, struct ag_reader *reader)
         return "";
     }
     *reader = again;
-    if (text.size > TEXT_MAX)
-        text.size = TEXT_MAX;
-    return ag_report_text(self, text);
+    return ag_report_text(self, cut(text));
 }
 
-static struct argosy_node *read_node(argosy_report *self, struct ag_reader *reader, unsigned depth);
-
-static void read_errors(argosy_report *self, struct argosy_node *group, struct ag_reader *reader,
-                        unsigned depth)
+/* A subject without the user and password that a URL may carry. */
+static const char *read_subject(argosy_report *self, struct ag_reader *reader)
 {
-    uint32_t count = ag_read_array(reader);
+    const char *subject = read_text(self, reader);
+    struct ag_bytes secret = ag_report_credentials(ag_bytes_of_text(subject));
+    char *start = (char *)(uintptr_t)secret.data;
+
+    if (start != NULL) /* the text is our own copy */
+        memmove(start, start + secret.size + 1, strlen(start + secret.size + 1) + 1);
+    return subject;
+}
+
+static struct argosy_node *read_node(struct reading *self, unsigned depth);
+
+static void read_errors(struct reading *self, struct argosy_node *group, unsigned depth)
+{
+    uint32_t count = ag_read_array(&self->reader), unlisted = 0;
+    char note[64];
 
     group->type = ARGOSY_GROUP;
     group->count = 0;
-    for (uint32_t i = 0; i < count && !reader->failed; i++) {
-        if (i < AG_REPORT_ERRORS && depth < AG_REPORT_DEPTH)
-            ag_report_add_child(self, group, read_node(self, reader, depth + 1));
-        else
-            ag_read_skip(reader);
-    }
-}
-
-static void read_notes(argosy_report *self, struct argosy_node *node, struct ag_reader *reader)
-{
-    uint32_t count = ag_read_array(reader);
-
-    for (uint32_t i = 0; i < count && !reader->failed; i++)
-        ag_report_add_note(self, node, ag_bytes_of_text(read_text(self, reader)));
-}
-
-static void read_member(argosy_report *self, struct argosy_node *node, struct ag_bytes key,
-                        struct ag_reader *reader, unsigned depth)
-{
-    if (ag_bytes_are(key, "type")) {
-        node->error_type = read_text(self, reader);
-    } else if (ag_bytes_are(key, "message")) {
-        node->message = read_text(self, reader);
-    } else if (ag_bytes_are(key, "subject")) {
-        node->subject = read_text(self, reader);
-    } else if (ag_bytes_are(key, "retryable")) {
-        node->retryable = ag_read_bool(reader);
-    } else if (ag_bytes_are(key, "errors")) {
-        read_errors(self, node, reader, depth);
-    } else if (ag_bytes_are(key, "notes")) {
-        read_notes(self, node, reader);
-    } else if (ag_bytes_are(key, "detail")) {
-        struct ag_bytes detail = ag_read_raw(reader);
-
-        if (ag_wire_check(detail, AG_REPORT_DETAIL, AG_WIRE_OBJECTS_MAX) == 0) {
-            node->detail = ag_report_text(self, detail);
-            node->detail_size = detail.size;
+    for (uint32_t i = 0; i < count && !self->reader.failed; i++) {
+        if (self->errors < AG_REPORT_ERRORS && depth < AG_REPORT_DEPTH &&
+            self->report->bytes < JOB_BYTES) {
+            self->errors++;
+            ag_report_add_child(self->report, group, read_node(self, depth + 1));
+        } else {
+            unlisted++;
+            ag_read_skip(&self->reader);
         }
-    } else {
-        ag_read_skip(reader);
+    }
+    if (unlisted > 0) {
+        snprintf(note, sizeof note, "%u more are not listed", unlisted);
+        ag_report_add_note(self->report, group, ag_bytes_of_text(note));
     }
 }
 
-static struct argosy_node *read_node(argosy_report *self, struct ag_reader *reader, unsigned depth)
+static void read_notes(struct reading *self, struct argosy_node *node)
 {
-    struct argosy_node *node = ag_report_node(self, ARGOSY_LEAF);
-    uint32_t pairs = ag_read_map(reader);
+    uint32_t count = ag_read_array(&self->reader);
+
+    for (uint32_t i = 0; i < count && !self->reader.failed; i++) {
+        if (node->notes_count < AG_REPORT_NOTES && self->report->bytes < JOB_BYTES)
+            ag_report_add_note(self->report, node,
+                               ag_bytes_of_text(read_text(self->report, &self->reader)));
+        else
+            ag_read_skip(&self->reader);
+    }
+}
+
+/* Taken only if it is a small map. */
+static void read_detail(struct reading *self, struct argosy_node *node)
+{
+    struct ag_bytes detail = ag_read_raw(&self->reader);
+    struct ag_reader inside = ag_reader_of(detail);
+
+    ag_read_map(&inside);
+    if (!self->reader.failed && !inside.failed && detail.size <= AG_REPORT_DETAIL_BYTES &&
+        ag_wire_check(detail, AG_REPORT_DETAIL, AG_REPORT_DETAIL_VALUES) == 0)
+        ag_report_set_detail(self->report, node, detail);
+}
+
+static void read_member(struct reading *self, struct argosy_node *node, struct ag_bytes key,
+                        unsigned depth)
+{
+    if (ag_bytes_are(key, "type"))
+        node->error_type = read_text(self->report, &self->reader);
+    else if (ag_bytes_are(key, "message"))
+        node->message = read_text(self->report, &self->reader);
+    else if (ag_bytes_are(key, "subject"))
+        node->subject = read_subject(self->report, &self->reader);
+    else if (ag_bytes_are(key, "retryable"))
+        node->retryable = ag_read_bool(&self->reader);
+    else if (ag_bytes_are(key, "errors"))
+        read_errors(self, node, depth);
+    else if (ag_bytes_are(key, "notes"))
+        read_notes(self, node);
+    else if (ag_bytes_are(key, "detail"))
+        read_detail(self, node);
+    else
+        ag_read_skip(&self->reader);
+}
+
+static const char *either(const char *text, const char *otherwise)
+{
+    return text != NULL && text[0] != '\0' ? text : otherwise;
+}
+
+/* What a leaf must say, when its worker did not; the last attempt knows if there is one. */
+static void complete(struct argosy_node *leaf)
+{
+    const struct argosy_attempt none = {.type = "", .message = ""};
+    const struct argosy_attempt *last =
+        leaf->attempts_count > 0 ? &leaf->attempts[leaf->attempts_count - 1] : &none;
+
+    leaf->type = ARGOSY_LEAF;
+    leaf->count = 1;
+    leaf->error_type = either(leaf->error_type, either(last->type, "handler.unknown"));
+    leaf->message = either(leaf->message, either(last->message, "failed without saying why"));
+}
+
+static struct argosy_node *read_node(struct reading *self, unsigned depth)
+{
+    struct argosy_node *node = ag_report_node(self->report, ARGOSY_LEAF);
+    uint32_t pairs = ag_read_map(&self->reader);
 
     if (node == NULL)
-        reader->failed = true;
-    for (uint32_t i = 0; i < pairs && !reader->failed; i++) {
-        struct ag_bytes key = ag_read_text(reader, AG_NAME_BYTES_MAX);
+        self->reader.failed = true;
+    for (uint32_t i = 0; i < pairs && !self->reader.failed; i++) {
+        /* A key may be longer than any of ours, by the protocol's rule on unknown ones. */
+        struct ag_bytes key = ag_read_text(&self->reader, SIZE_MAX);
 
-        if (!reader->failed)
-            read_member(self, node, key, reader, depth);
+        if (!self->reader.failed)
+            read_member(self, node, key, depth);
     }
+    /* A group of nothing is an error without details, as in PEP 654; the job's own node is looked
+     * at when its attempts are known. */
+    if (node != NULL && depth > 0 && node->children_count == 0)
+        complete(node);
     return node;
 }
 
@@ -105,10 +177,10 @@ static const char *subject_of(argosy_report *self, struct ag_bytes payload)
         return "";
     pairs = ag_read_map(&reader);
     for (uint32_t i = 0; i < pairs && !reader.failed; i++) {
-        struct ag_bytes key = ag_read_text(&reader, AG_NAME_BYTES_MAX);
+        struct ag_bytes key = ag_read_text(&reader, SIZE_MAX);
 
         if (ag_bytes_are(key, "url") || ag_bytes_are(key, "path"))
-            return read_text(self, &reader);
+            return read_subject(self, &reader);
         ag_read_skip(&reader);
     }
     return "";
@@ -147,28 +219,16 @@ static void take_job(argosy_report *self, struct argosy_node *node, const struct
     node->attempts = ag_report_attempts(self, event, &node->attempts_count);
 }
 
-/* The last attempt tells, when the worker's error does not. */
-static void fill_from_attempts(struct argosy_node *leaf)
-{
-    const struct argosy_attempt *last =
-        leaf->attempts_count > 0 ? &leaf->attempts[leaf->attempts_count - 1] : NULL;
-
-    if (leaf->error_type[0] == '\0')
-        leaf->error_type = last != NULL ? last->type : "handler.unknown";
-    if (leaf->message[0] == '\0')
-        leaf->message = last != NULL ? last->message : "failed without saying why";
-}
-
-/* The node that an event becomes, in `made`; NULL when it is no failure. */
+/* The node that an event becomes, in `made`; NULL when memory is short. */
 static struct argosy_node *make_node(argosy_report *made, const struct proto_event *event)
 {
-    struct ag_reader reader = ag_reader_of(event->error);
+    struct reading reading = {.report = made, .reader = ag_reader_of(event->error)};
     struct argosy_node *node = NULL;
 
     if (event->error.size > 0 &&
         ag_wire_check(event->error, AG_WIRE_DEPTH_MAX, AG_BODY_OBJECTS_MAX) == 0)
-        node = read_node(made, &reader, 0);
-    if (node == NULL || reader.failed)
+        node = read_node(&reading, 0);
+    if (node == NULL || reading.reader.failed)
         node = ag_report_node(made, ARGOSY_LEAF);
     if (node == NULL)
         return NULL;
@@ -177,9 +237,7 @@ static struct argosy_node *make_node(argosy_report *made, const struct proto_eve
         node->subject = subject_of(made, event->payload);
     if (node->type == ARGOSY_GROUP && node->children_count > 0)
         return node;
-    node->type = ARGOSY_LEAF;
-    node->count = 1;
-    fill_from_attempts(node);
+    complete(node);
     node->host = ag_report_text(made, ag_report_host(ag_bytes_of_text(node->subject)));
     return node;
 }
@@ -194,9 +252,11 @@ void ag_report_add_event(argosy_report *self, const struct proto_event *event)
         return;
     made = ag_report_scratch(self);
     node = made != NULL ? make_node(made, event) : NULL;
-    if (node == NULL)
+    if (node == NULL || made->failed)
         self->failed = true;
-    else if (node->type == ARGOSY_GROUP)
+    if (node == NULL)
+        return;
+    if (node->type == ARGOSY_GROUP)
         ag_report_add_group(self, node);
     else
         ag_report_add_leaf(self, node);
@@ -225,7 +285,7 @@ void ag_report_add_failure(argosy_report *self, const char *type, const char *me
 
 void ag_report_finish(argosy_report *self, const char *title, const struct argosy_counts *counts)
 {
-    char text[TEXT_MAX];
+    char text[AG_REPORT_TEXT];
     bool many = counts->total != 1;
 
     self->counts = *counts;

@@ -45,7 +45,7 @@ static void put_job(const struct argosy_node *leaf, FILE *out)
     size_t size = strlen(leaf->job);
 
     if (size > 6)
-        fprintf(out, "%.4s\u2026%s ", leaf->job, leaf->job + size - 2);
+        fprintf(out, "%.4s\u2026%s", leaf->job, leaf->job + size - 2);
 }
 
 static void put_causes(const struct argosy_node *leaf, unsigned indent, FILE *out)
@@ -79,27 +79,36 @@ static void put_notes(const struct argosy_node *node, unsigned indent, FILE *out
     }
 }
 
-static void put_sample(const struct argosy_node *leaf, const struct argosy_node *fold,
+/* The job, its causes and its notes; `above` is the line that was written before. */
+static void put_sample(const struct argosy_node *leaf, const struct argosy_node *above,
                        unsigned indent, FILE *out)
 {
-    if (leaf->job[0] == '\0' && leaf->subject[0] == '\0')
-        return;
-    put_line(indent, out);
-    fputs("  ", out);
-    put_job(leaf, out);
-    put_clean(leaf->subject, out);
-    if (leaf->attempts_max > 0) {
-        fprintf(out, "  attempt %u of %u", leaf->attempt, leaf->attempts_max);
-        if (leaf->worker[0] != '\0') {
+    bool has_type = strcmp(leaf->error_type, above->error_type) != 0;
+    bool has_message = strcmp(leaf->message, above->message) != 0;
+
+    if (leaf->job[0] != '\0' || leaf->subject[0] != '\0' || has_type || has_message) {
+        put_line(indent, out);
+        fputs("  ", out);
+        put_job(leaf, out);
+        if (leaf->job[0] != '\0' && leaf->subject[0] != '\0')
+            fputc(' ', out);
+        put_clean(leaf->subject, out);
+        if (leaf->attempts_max > 0)
+            fprintf(out, "  attempt %u of %u", leaf->attempt, leaf->attempts_max);
+        if (leaf->attempts_max > 0 && leaf->worker[0] != '\0') {
             fputs(" on ", out);
             put_clean(leaf->worker, out);
         }
+        if (has_type || has_message)
+            fputs("  ", out);
+        if (has_type) {
+            put_clean(leaf->error_type, out);
+            fputs(": ", out);
+        }
+        if (has_type || has_message)
+            put_clean(leaf->message, out);
+        fputc('\n', out);
     }
-    if (strcmp(leaf->message, fold->message) != 0) {
-        fputs("  ", out);
-        put_clean(leaf->message, out);
-    }
-    fputc('\n', out);
     put_causes(leaf, indent, out);
     put_notes(leaf, indent, out);
 }
@@ -142,15 +151,18 @@ static void put_title(const struct argosy_node *group, FILE *out)
             group->children_count == 1 ? "" : "s");
 }
 
+/* As in Python, a group that is the last one of its group closes both with its own last line. */
 static void put_children(const struct argosy_node *group, unsigned indent, FILE *out)
 {
     size_t shown = group->children_count < SHOWN_ERRORS ? group->children_count : SHOWN_ERRORS;
+    bool is_open = false;
 
     for (size_t i = 0; i < shown; i++) {
         const struct argosy_node *child = group->children[i];
 
         fprintf(out, "%*s%s---------------- %zu ----------------\n",
                 (int)(i == 0 ? indent : indent + 2), "", i == 0 ? "+-+" : "+", i + 1);
+        is_open = child->type != ARGOSY_GROUP || child->children_count == 0;
         if (child->type != ARGOSY_GROUP) {
             put_error(child, indent + 2, out);
             continue;
@@ -164,8 +176,9 @@ static void put_children(const struct argosy_node *group, unsigned indent, FILE 
         fprintf(out, "%*s+---------------- ... ----------------\n", (int)indent + 2, "");
         put_line(indent + 2, out);
         fprintf(out, "and %zu more\n", group->children_count - shown);
+        is_open = true;
     }
-    if (shown > 0)
+    if (is_open)
         fprintf(out, "%*s+------------------------------------\n", (int)indent + 2, "");
 }
 

@@ -1,11 +1,13 @@
 /* report.h - the failures of a batch as one exception group, like Python 3.11's (PEP 654).
  *
- * Start here: argosy_report_root(), or one of the three written forms, which carry the same facts:
- * text for people, JSON, msgpack. argosy_report_split() parts a report by error type.
+ * Start here: argosy_report_root(), or one of the three written forms of the same tree: JSON and
+ * msgpack, which say all of it, and text for people, which is an excerpt where there is much.
+ * argosy_report_split() parts a report by error type.
  *
  * A report is a tree: groups hold leaves, folds and groups. A leaf is one error. A fold stands for
  * many like leaves (same type, kind and host) with their count and the first of them, so a report
- * stays small however many jobs fail. Cancelled jobs are counted, they are not failures.
+ * stays small however many jobs fail. A fold without a type holds leaves of many types, beyond what
+ * is told apart. Cancelled jobs are counted, they are not failures.
  *
  * Ownership: a report owns everything that can be reached from it. Threads: one at a time.
  * Units: milliseconds; times since 1970 are called unix_ms.
@@ -45,7 +47,7 @@ struct argosy_node {
     const char *kind;       /* of the job */
     bool retryable;
     /* a leaf's */
-    const char *subject; /* the URL, path or command */
+    const char *subject; /* the URL, without a password; the path or command */
     const char *job;     /* its id as text */
     const char *worker;  /* of the last attempt */
     uint32_t attempt, attempts_max;
@@ -89,7 +91,8 @@ ARGOSY_API void argosy_report_walk(const argosy_report *self,
 
 /* The report in two: what matches one of the comma-separated selectors, and the rest. Both keep the
  * shape of the tree, its messages, notes and counts; a side without leaves is NULL. A selector is
- * the beginning of an error type, up to a dot. ARGOSY_ENOMEM, with both sides NULL. */
+ * the beginning of an error type, up to a dot; a fold goes by its own type, so one without a type
+ * goes to the rest. ARGOSY_ENOMEM, with both sides NULL. */
 ARGOSY_API int argosy_report_split(const argosy_report *self, const char *selectors,
                                    argosy_report **matching, argosy_report **rest);
 
@@ -99,7 +102,9 @@ ARGOSY_API argosy_report *argosy_report_subgroup(const argosy_report *self, cons
 /* The same errors and counts under another message. NULL when memory is short. */
 ARGOSY_API argosy_report *argosy_report_derive(const argosy_report *self, const char *message);
 
-/* For people, in the shape of a Python 3.11 traceback. Control characters are made visible. */
+/* For people, in the shape of a Python 3.11 traceback: of each group the first 32 errors, of each
+ * fold the first 5, of each text 400 bytes, and how many more there are. Details are left to the
+ * other forms. Control characters are made visible. ARGOSY_EIO. */
 ARGOSY_API int argosy_report_write_text(const argosy_report *self, FILE *out);
 
 /* One JSON document on one line, without a newline. ARGOSY_EIO, ARGOSY_ENOMEM. */
@@ -108,7 +113,8 @@ ARGOSY_API int argosy_report_write_json(const argosy_report *self, FILE *out);
 /* The same document as msgpack; *data is yours to free(). ARGOSY_ENOMEM. */
 ARGOSY_API int argosy_report_write_msgpack(const argosy_report *self, void **data, size_t *size);
 
-/* Reads it back, from anywhere: ARGOSY_EPROTO when it is not a report, ARGOSY_ENOMEM. */
+/* Reads it back, from anywhere: ARGOSY_EPROTO when it is not a report, ARGOSY_ENOMEM also when it
+ * would take more than 80 MiB; *out is then NULL. Keys that are not known are skipped. */
 ARGOSY_API int argosy_report_read_msgpack(argosy_report **out, const void *data, size_t size,
                                           struct argosy_error *err);
 

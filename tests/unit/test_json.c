@@ -63,6 +63,23 @@ static void what_json_has_not_becomes_something_it_has(void **state)
     READS_AS("\x81\x05\xc3", "{\"5\":true}"); /* a name that is no text */
 }
 
+static void a_key_that_holds_a_zero_is_not_cut(void **state)
+{
+    static const char packed[] = "\x81\xa3"
+                                 "a\0b\x01";
+    struct ag_buffer again = ag_buffer_empty(64);
+    struct argosy_error err = {0};
+    json_t *json;
+
+    (void)state;
+    assert_ok(ag_json_from_msgpack(ag_bytes_of(packed, sizeof packed - 1), &json, &err));
+    assert_ok(ag_json_to_msgpack(json, &again));
+    assert_int_equal(again.size, sizeof packed - 1);
+    assert_memory_equal(again.data, packed, again.size);
+    json_decref(json);
+    ag_buffer_free(&again);
+}
+
 static void what_is_no_msgpack_is_refused(void **state)
 {
     static const struct {
@@ -96,6 +113,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(json_survives_the_way_through_msgpack),
         cmocka_unit_test(what_json_has_not_becomes_something_it_has),
+        cmocka_unit_test(a_key_that_holds_a_zero_is_not_cut),
         cmocka_unit_test(what_is_no_msgpack_is_refused),
         cmocka_unit_test(wrong_json_is_told_with_its_place),
     };
