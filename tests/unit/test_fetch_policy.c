@@ -43,7 +43,11 @@ static void only_public_addresses_are_reached_by_default(void **state)
                                           "::ffff:10.0.0.1",
                                           "64:ff9b::7f00:1",
                                           "2002:7f00:1::",
-                                          "2001:db8::1"};
+                                          "2001:db8::1",
+                                          "3fff::1",
+                                          "5f00::1",
+                                          "::7f00:1",
+                                          "::ffff:0:7f00:1"};
     static const char *const public[] = {"8.8.8.8",         "172.32.0.1",      "192.169.0.1",
                                          "100.128.0.1",     "2606:4700::1111", "::ffff:8.8.8.8",
                                          "64:ff9b::808:808"};
@@ -141,6 +145,14 @@ static void a_wrong_payload_is_refused_by_the_name_of_its_field(void **state)
         {"{\"url\":\"u\",\"headers\":{\"A\":\"b\\nC: d\"}}", "'headers'"},
         {"{\"url\":\"u\",\"headers\":{\"A:b\":\"c\"}}", "'headers'"},
         {"{\"url\":\"u\",\"headers\":[]}", "'headers'"},
+        {"{\"url\":\"u\",\"headers\":{\"\":\"c\"}}", "'headers'"},
+        {"{\"url\":\"u\",\"headers\":{\"A B\":\"c\"}}", "'headers'"},
+        {"{\"url\":\"u\",\"headers\":{\"A;\":\"\"}}", "'headers'"},
+        {"{\"url\":\"u\",\"head\":1}", "'head'"},
+        {"{\"url\":\"u\",\"head\":true,\"method\":\"GET\"}", "'method'"},
+        {"{\"url\":\"u\",\"head\":true,\"data\":\"d\"}", "'data'"},
+        {"{\"url\":\"u\",\"method\":\"HEAD\",\"body\":\"file\",\"file\":\"/x\"}", "'file'"},
+        {"{\"url\":\"u\",\"ca_file\":\"here\"}", "'ca_file'"},
         {"{\"url\":\"u\",\"method\":\"GET /\"}", "'method'"},
         {"{\"url\":\"u\",\"body\":\"page\"}", "'body'"},
         {"{\"url\":\"u\",\"body\":\"file\"}", "'file'"},
@@ -161,6 +173,41 @@ static void a_wrong_payload_is_refused_by_the_name_of_its_field(void **state)
 
         if (says == NULL || strstr(says, wrong[i].says) == NULL)
             fail_msg("%s: %s", wrong[i].json, says != NULL ? says : "accepted");
+        request_fini(&request);
+    }
+}
+
+static void methods_that_libcurl_knows_are_left_to_it(void **state)
+{
+    static const struct {
+        const char *json, *method, *data;
+        bool head;
+    } cases[] = {
+        {"{\"url\":\"u\",\"method\":\"GET\"}", NULL, NULL, false},
+        {"{\"url\":\"u\",\"method\":\"HEAD\"}", NULL, NULL, true},
+        {"{\"url\":\"u\",\"head\":true}", NULL, NULL, true},
+        {"{\"url\":\"u\",\"method\":\"POST\",\"data\":\"d\"}", NULL, "d", false},
+        {"{\"url\":\"u\",\"method\":\"POST\"}", NULL, "", false},
+        {"{\"url\":\"u\",\"method\":\"PUT\"}", "PUT", "", false},
+        {"{\"url\":\"u\",\"method\":\"DELETE\"}", "DELETE", NULL, false},
+        {"{\"url\":\"u\",\"method\":\"get\"}", "get", NULL, false},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct request request;
+        char reason[256];
+
+        assert_null(read_json(&request, cases[i].json, reason));
+        if (cases[i].method == NULL)
+            assert_null(request.method);
+        else
+            assert_string_equal(request.method, cases[i].method);
+        if (cases[i].data == NULL)
+            assert_null(request.data);
+        else
+            assert_memory_equal(request.data, cases[i].data, strlen(cases[i].data));
+        assert_int_equal(request.head, cases[i].head);
         request_fini(&request);
     }
 }
@@ -211,6 +258,7 @@ int main(void)
         cmocka_unit_test(what_is_no_network_is_refused),
         cmocka_unit_test(a_payload_is_read_with_its_defaults),
         cmocka_unit_test(a_wrong_payload_is_refused_by_the_name_of_its_field),
+        cmocka_unit_test(methods_that_libcurl_knows_are_left_to_it),
         cmocka_unit_test(statuses_and_codes_have_their_types),
     };
 

@@ -27,6 +27,9 @@ static const struct row {
     {CURLE_HTTP2, "fetch.protocol", true, "HTTP/2 broke down"},
     {CURLE_HTTP2_STREAM, "fetch.protocol", true, "an HTTP/2 stream was closed"},
     {CURLE_FILESIZE_EXCEEDED, "fetch.too_large", false, "larger than the limit"},
+#if LIBCURL_VERSION_NUM >= 0x080600
+    {CURLE_TOO_LARGE, "fetch.too_large", false, "a header is larger than libcurl takes"},
+#endif
     {CURLE_OUT_OF_MEMORY, "handler.memory", true, "the worker has no memory left"},
 };
 
@@ -41,7 +44,7 @@ void fetch_failure_of_code(CURLcode code, const struct fetch_progress *progress,
                            struct fetch_failure *out)
 {
     if (code == CURLE_OPERATION_TIMEDOUT) {
-        if (progress->connected)
+        if (progress->connected || progress->out_of_time)
             fill(out, "fetch.timeout.total", true, "the fetch took longer than its limit");
         else
             fill(out, "fetch.timeout.connect", true, "connecting took longer than its limit");
@@ -54,6 +57,11 @@ void fetch_failure_of_code(CURLcode code, const struct fetch_progress *progress,
     }
     if ((code == CURLE_RECV_ERROR || code == CURLE_GOT_NOTHING) && progress->answered) {
         fill(out, "fetch.truncated", true, "the connection broke before the body's end");
+        return;
+    }
+    /* libcurl's word for a header line beyond its own bound, until 8.6. */
+    if (code == CURLE_OUT_OF_MEMORY && progress->in_headers) {
+        fill(out, "fetch.too_large", false, "a header is larger than libcurl takes, 100 KB");
         return;
     }
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {

@@ -11,8 +11,10 @@
 
 /* What the type depends on besides the code. */
 struct fetch_progress {
-    bool connected; /* connection and handshake were done */
-    bool answered;  /* a status line has come */
+    bool connected;  /* connection and handshake were done, to the last host if it was redirected */
+    bool answered;   /* a status line has come from there */
+    bool in_headers; /* and its headers are still coming */
+    bool out_of_time; /* the limit for the whole is over */
 };
 
 struct fetch_failure {

@@ -10,6 +10,7 @@
 
 #include "common/clock.h"
 #include "common/error.h"
+#include "common/limits.h"
 #include "common/list.h"
 #include "worker/fetch/transfer.h"
 
@@ -178,7 +179,7 @@ static struct shard *shard_of(struct fetch *self, const struct transfer *transfe
 
 static void watch_for_stall(struct fetch *self, struct transfer *transfer)
 {
-    ag_heap_set(&self->timers, &transfer->timer, transfer_stall_deadline(transfer));
+    ag_heap_set(&self->timers, &transfer->timer, transfer_next_look(transfer, ag_clock_mono_ms()));
 }
 
 static void give_back(struct fetch *self, struct transfer *transfer)
@@ -232,7 +233,10 @@ static void end(struct fetch *self, struct transfer *transfer, CURLcode code)
 
 static void fetch_stop(struct handler *handler, struct task *task)
 {
-    end(of(handler), task->handler_data, CURLE_ABORTED_BY_CALLBACK);
+    struct transfer *transfer = task->handler_data;
+
+    transfer_blame(transfer, "cancelled", false, "the attempt was stopped");
+    end(of(handler), transfer, CURLE_OK);
 }
 
 /* ---- a turn
@@ -308,11 +312,9 @@ static void act_on_timers(struct fetch *self, int64_t now)
 
         ag_heap_stop(&self->timers, first);
         if (transfer_is_stalled(transfer, now))
-            end(self, transfer, CURLE_OPERATION_TIMEDOUT);
+            end(self, transfer, CURLE_OK);
         else
-            ag_heap_set(&self->timers, first,
-                        transfer_stall_deadline(transfer) > now ? transfer_stall_deadline(transfer)
-                                                                : now + 1);
+            ag_heap_set(&self->timers, first, transfer_next_look(transfer, now));
     }
 }
 
@@ -362,7 +364,7 @@ static void fetch_destroy(struct handler **handler_p)
         curl_multi_cleanup(self->shards[i].multi);
     curl_share_cleanup(self->shared.share);
     X509_STORE_free(self->shared.store);
-    for (size_t i = 0; self->roots != NULL && i < self->config.roots_count; i++)
+    for (size_t i = 0; i < self->shared.roots_count; i++)
         free(self->roots[i]);
     if (self->epoll >= 0)
         close(self->epoll);
@@ -376,19 +378,28 @@ static void fetch_destroy(struct handler **handler_p)
     *handler_p = NULL;
 }
 
+static bool add_root(struct fetch *self, char *root)
+{
+    if (root != NULL)
+        self->roots[self->shared.roots_count++] = root;
+    return root != NULL;
+}
+
+/* Jobs may name a root as it was given or as it is without links. */
 static int resolve_roots(struct fetch *self, struct argosy_error *err)
 {
-    self->roots = calloc(self->config.roots_count + 1, sizeof *self->roots);
+    self->roots = calloc(2 * self->config.roots_count + 1, sizeof *self->roots);
     if (self->roots == NULL)
         return ag_fail(err, ARGOSY_ENOMEM, "no memory for roots");
-    for (size_t i = 0; i < self->config.roots_count; i++) {
-        self->roots[i] = realpath(self->config.roots[i], NULL);
-        if (self->roots[i] == NULL)
-            return ag_fail(err, ARGOSY_EINVAL, "--root: %s: %s", self->config.roots[i],
-                           strerror(errno));
-    }
     self->shared.roots = (const char *const *)self->roots;
-    self->shared.roots_count = self->config.roots_count;
+    for (size_t i = 0; i < self->config.roots_count; i++) {
+        const char *given = self->config.roots[i];
+
+        if (!add_root(self, realpath(given, NULL)))
+            return ag_fail(err, ARGOSY_EINVAL, "--root: %s: %s", given, strerror(errno));
+        if (given[0] == '/' && !add_root(self, strdup(given)))
+            return ag_fail(err, ARGOSY_ENOMEM, "no memory for roots");
+    }
     return 0;
 }
 
@@ -449,6 +460,11 @@ int fetch_handler_new(struct handler **out, const struct fetch_config *config,
     int rc;
 
     *out = NULL;
+    if (config->slots == 0 || config->slots > AG_SLOTS_MAX) {
+        free(self);
+        return ag_fail(err, ARGOSY_EINVAL, "a worker has 1 to %d slots for fetches, not %u",
+                       AG_SLOTS_MAX, config->slots);
+    }
     if (self == NULL || curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK) {
         free(self);
         return ag_fail(err, ARGOSY_ENOMEM, "cannot start libcurl");

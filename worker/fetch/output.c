@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/openat2.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -12,6 +13,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "common/assert.h"
 #include "common/entropy.h"
 #include "common/error.h"
 
@@ -48,12 +50,65 @@ static bool has_dots(const char *path)
     return false;
 }
 
+static void close_quietly(int fd)
+{
+    int kept = errno;
+
+    close(fd);
+    errno = kept;
+}
+
+/* One part after the other, and no links. -1 with errno. */
+static int walk_below(int root, const char *path)
+{
+    int folder = openat(root, ".", O_DIRECTORY | O_CLOEXEC | O_RDONLY);
+
+    while (folder >= 0 && *path != '\0') {
+        size_t size = strcspn(path, "/");
+        char part[NAME_MAX + 1];
+        int next = -1;
+
+        errno = ENAMETOOLONG;
+        if (size < sizeof part) {
+            memcpy(part, path, size);
+            part[size] = '\0';
+            next = openat(folder, part, O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC | O_RDONLY);
+        }
+        path += size + strspn(path + size, "/");
+        close_quietly(folder);
+        folder = next;
+    }
+    return folder;
+}
+
 static int open_below(int root, const char *path)
 {
     struct open_how how = {.flags = O_DIRECTORY | O_CLOEXEC | O_RDONLY,
                            .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS};
+    int folder = (int)syscall(SYS_openat2, root, path, &how, sizeof how);
 
-    return (int)syscall(SYS_openat2, root, path, &how, sizeof how);
+    /* Kernels before 5.6 do not have it, some sandboxes forbid it. */
+    if (folder < 0 && (errno == ENOSYS || errno == EPERM))
+        return walk_below(root, path);
+    return folder;
+}
+
+/* Make the last part of `path`; what is above it exists. -1 with errno. */
+static int make_last(int root, char *path)
+{
+    char *slash = strrchr(path, '/');
+    int parent, rc;
+
+    if (slash != NULL)
+        *slash = '\0';
+    parent = open_below(root, slash != NULL ? path : ".");
+    if (slash != NULL)
+        *slash = '/';
+    if (parent < 0)
+        return -1;
+    rc = mkdirat(parent, slash != NULL ? slash + 1 : path, 0777);
+    close_quietly(parent);
+    return rc < 0 && errno != EEXIST ? -1 : 0;
 }
 
 /* Open the directory `path` below root; what is missing is made. -1 with errno. */
@@ -63,33 +118,16 @@ static int make_folder(int root, char *path)
 
     if (folder >= 0 || errno != ENOENT)
         return folder;
-    for (char *slash = path;; slash++) {
-        int parent;
-        char *start;
+    for (char *end = strchrnul(path, '/');; end = strchrnul(end + 1, '/')) {
+        char kept = *end;
+        int rc;
 
-        slash = strchrnul(slash, '/');
-        if (*slash == '/' && (slash == path || slash[-1] == '/'))
-            continue; /* nothing between two slashes */
-        start = memrchr(path, '/', (size_t)(slash - path));
-        if (start != NULL)
-            *start = '\0';
-        parent = open_below(root, start != NULL ? path : ".");
-        if (start != NULL)
-            *start = '/';
-        if (parent < 0)
+        *end = '\0';
+        rc = make_last(root, path);
+        *end = kept;
+        if (rc < 0)
             return -1;
-        {
-            char kept = *slash;
-            int rc;
-
-            *slash = '\0';
-            rc = mkdirat(parent, start != NULL ? start + 1 : path, 0777);
-            *slash = kept;
-            close(parent);
-            if (rc < 0 && errno != EEXIST)
-                return -1;
-        }
-        if (*slash == '\0')
+        if (kept == '\0')
             return open_below(root, path);
     }
 }
@@ -127,18 +165,24 @@ static int open_target(output_t *self, const char *root, const char *rest, struc
     return open_part(self, err);
 }
 
-int output_new(output_t **out, const char *path, const char *const *roots, size_t roots_count,
-               struct argosy_error *err)
+/* The root that `path` is below, and what comes after it in *rest; NULL: none. */
+static const char *root_of(const char *path, const char *const *roots, size_t count,
+                           const char **rest)
 {
-    output_t *self;
-    const char *brace = strstr(path, placeholder), *rest = NULL;
-    size_t root = 0;
-    int rc;
+    for (size_t i = 0; i < count; i++) {
+        *rest = below(path, roots[i]);
+        if (*rest != NULL)
+            return roots[i];
+    }
+    return NULL;
+}
 
-    *out = NULL;
-    while (root < roots_count && (rest = below(path, roots[root])) == NULL)
-        root++;
-    if (rest == NULL)
+int output_check(const char *path, const char *const *roots, size_t roots_count,
+                 struct argosy_error *err)
+{
+    const char *brace = strstr(path, placeholder), *rest;
+
+    if (root_of(path, roots, roots_count, &rest) == NULL)
         return ag_fail(err, ARGOSY_EREJECTED,
                        "%s is not below a directory that this worker may write to; its --root "
                        "option names them",
@@ -148,14 +192,43 @@ int output_new(output_t **out, const char *path, const char *const *roots, size_
         return ag_fail(err, ARGOSY_EINVAL,
                        "%s must name a file, without '..', and {sha256} only in its last part",
                        path);
+    return 0;
+}
+
+/* A copy with one slash where there are several. NULL without memory. */
+static char *copy_path(const char *path)
+{
+    char *copy = malloc(strlen(path) + 1), *to = copy;
+
+    if (copy == NULL)
+        return NULL;
+    for (; *path != '\0'; path++)
+        if (*path != '/' || to == copy || to[-1] != '/')
+            *to++ = *path;
+    *to = '\0';
+    return copy;
+}
+
+int output_new(output_t **out, const char *path, const char *const *roots, size_t roots_count,
+               struct argosy_error *err)
+{
+    const char *root, *rest = NULL;
+    output_t *self;
+    int rc = output_check(path, roots, roots_count, err);
+
+    *out = NULL;
+    if (rc < 0)
+        return rc;
     self = calloc(1, sizeof *self);
-    if (self == NULL || (self->path = strdup(path)) == NULL) {
+    if (self == NULL || (self->path = copy_path(path)) == NULL) {
         free(self);
         return ag_fail(err, ARGOSY_ENOMEM, "no memory for a path");
     }
     self->root = self->folder = self->file = -1;
     self->name = strrchr(self->path, '/') + 1;
-    rc = open_target(self, roots[root], rest, err);
+    root = root_of(self->path, roots, roots_count, &rest);
+    AG_ASSERT(root != NULL);
+    rc = open_target(self, root, rest, err);
     if (rc < 0)
         output_destroy(&self);
     *out = self;

@@ -2,7 +2,8 @@
  *
  * Bytes go to a hidden file beside the target, which takes the target's name at output_commit().
  * Nothing outside a root can be written: paths are resolved by the kernel with the root as their
- * root (openat2, RESOLVE_IN_ROOT), so links cannot lead out of it.
+ * root (openat2, RESOLVE_IN_ROOT), so links cannot lead out of it; where there is no openat2, no
+ * links are followed at all.
  *
  * Threads: one at a time. Blocking: writes go to the page cache; they are short but not free, which
  * is acceptable on the loop for bodies of the sizes that its bounds allow.
@@ -15,8 +16,12 @@
 
 typedef struct output output_t;
 
-/* `path` is absolute and must lie in one of the roots (absolute, real paths); missing directories
- * are made. ARGOSY_EREJECTED: not in a root. ARGOSY_EIO, ARGOSY_EINVAL, ARGOSY_ENOMEM. */
+/* Whether `path` may be written at all, as far as its text tells: absolute, below one of the roots,
+ * naming a file. ARGOSY_EREJECTED: not below a root. ARGOSY_EINVAL. */
+int output_check(const char *path, const char *const *roots, size_t roots_count,
+                 struct argosy_error *err);
+
+/* Begin; missing directories are made. As output_check(), and ARGOSY_EIO, ARGOSY_ENOMEM. */
 int output_new(output_t **out, const char *path, const char *const *roots, size_t roots_count,
                struct argosy_error *err);
 

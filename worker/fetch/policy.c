@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/assert.h"
 #include "common/error.h"
 
 /* Every address is compared in 16 bytes, IPv4 as ::ffff:a.b.c.d. */
@@ -16,20 +17,22 @@ struct net {
     uint16_t port; /* 0: every */
 };
 
-struct policy {
-    bool any;
-    size_t count;
-    struct net allowed[];
-};
-
 static const char *const special[] = {
     "0.0.0.0/8",     "10.0.0.0/8",      "100.64.0.0/10",  "127.0.0.0/8",    "169.254.0.0/16",
     "172.16.0.0/12", "192.0.0.0/24",    "192.0.2.0/24",   "192.88.99.0/24", "192.168.0.0/16",
     "198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24", "224.0.0.0/4",    "240.0.0.0/4",
-    "::/128",        "::1/128",         "64:ff9b:1::/48", "100::/64",       "2001:db8::/32",
-    "2001::/23",     "fc00::/7",        "fe80::/10",      "fec0::/10",      "ff00::/8",
+    "::/96",         "::ffff:0:0:0/96", "64:ff9b:1::/48", "100::/64",       "2001:db8::/32",
+    "2001::/23",     "3fff::/20",       "5f00::/16",      "fc00::/7",       "fe80::/10",
+    "fec0::/10",     "ff00::/8",
 };
 enum { SPECIAL_COUNT = sizeof special / sizeof *special };
+
+struct policy {
+    bool any;
+    struct net special[SPECIAL_COUNT];
+    size_t count;
+    struct net allowed[];
+};
 
 static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
 static const uint8_t nat64[12] = {0x00, 0x64, 0xff, 0x9b};
@@ -110,6 +113,11 @@ int policy_new(policy_t **out, const char *const *allow, size_t count, struct ar
     *out = NULL;
     if (self == NULL)
         return ag_fail(err, ARGOSY_ENOMEM, "no memory for networks");
+    for (size_t i = 0; i < SPECIAL_COUNT; i++) {
+        bool is_net = parse_cidr(special[i], &self->special[i]);
+
+        AG_ASSERT(is_net);
+    }
     for (size_t i = 0; i < count; i++) {
         if (strcmp(allow[i], "any") == 0) {
             self->any = true;
@@ -140,16 +148,13 @@ static bool is_in(const uint8_t address[16], const struct net *net)
     return rest == 0 || (address[whole] ^ net->address[whole]) >> (8 - rest) == 0;
 }
 
-static bool is_special(const uint8_t address[16])
+static bool is_special(const policy_t *self, const uint8_t address[16])
 {
     uint8_t inner[16];
 
-    for (size_t i = 0; i < SPECIAL_COUNT; i++) {
-        struct net net;
-
-        if (parse_cidr(special[i], &net) && is_in(address, &net))
+    for (size_t i = 0; i < SPECIAL_COUNT; i++)
+        if (is_in(address, &self->special[i]))
             return true;
-    }
     memcpy(inner, mapped, sizeof mapped);
     if (memcmp(address, nat64, sizeof nat64) == 0)
         memcpy(&inner[12], &address[12], 4);
@@ -157,7 +162,7 @@ static bool is_special(const uint8_t address[16])
         memcpy(&inner[12], &address[2], 4);
     else
         return false;
-    return is_special(inner);
+    return is_special(self, inner);
 }
 
 /* The address in 16 bytes and the port; false for families that are no IP. */
@@ -194,7 +199,7 @@ bool policy_allows(const policy_t *self, const struct sockaddr *address)
         if (is_in(flat, &self->allowed[i]) &&
             (self->allowed[i].port == 0 || self->allowed[i].port == port))
             return true;
-    return !is_special(flat);
+    return !is_special(self, flat);
 }
 
 const char *policy_print(const struct sockaddr *address, char out[POLICY_TEXT_SIZE])

@@ -45,14 +45,27 @@ static bool read_method(struct request *out, struct ag_reader *reader)
     return true;
 }
 
+/* RFC 9110 5.6.2: what a header's name is made of. */
+static bool is_token(struct ag_bytes text)
+{
+    static const char marks[] = "!#$%&'*+-.^_`|~";
+
+    for (size_t i = 0; i < text.size; i++) {
+        char c = (char)text.data[i];
+
+        if (!((c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') ||
+              memchr(marks, c, sizeof marks - 1) != NULL))
+            return false;
+    }
+    return text.size > 0;
+}
+
 static bool add_header(struct request *out, struct ag_bytes name, struct ag_bytes value)
 {
     char line[FETCH_HEADER_BYTES_MAX + 8];
     struct curl_slist *more;
 
-    if (name.size == 0 || name.size + value.size > FETCH_HEADER_BYTES_MAX || !is_clean(name) ||
-        !is_clean(value) || memchr(name.data, ':', name.size) != NULL ||
-        memchr(name.data, ' ', name.size) != NULL)
+    if (name.size + value.size > FETCH_HEADER_BYTES_MAX || !is_token(name) || !is_clean(value))
         return false;
     /* libcurl takes "Name:" for "leave it out" and "Name;" for an empty one. */
     snprintf(line, sizeof line, value.size > 0 ? "%.*s: %.*s" : "%.*s;%.*s", AG_TEXT(name),
@@ -227,6 +240,43 @@ static const char *read_fields(struct request *out, struct ag_reader *reader, ch
     return reader->failed ? "the payload must be a map with text keys" : NULL;
 }
 
+static bool is_method(const struct request *self, const char *name)
+{
+    return self->method != NULL && strcmp(self->method, name) == 0;
+}
+
+static void leave_method_to_libcurl(struct request *self)
+{
+    free(self->method);
+    self->method = NULL;
+}
+
+/* Methods that libcurl knows are left to it: it makes a GET of a POST that a 303 redirects, and
+ * waits for no body after a HEAD. */
+static const char *settle_method(struct request *self)
+{
+    if (is_method(self, "HEAD")) {
+        self->head = true;
+        leave_method_to_libcurl(self);
+    }
+    if (self->head)
+        return self->method != NULL ? "'method' must be HEAD when 'head' is true"
+               : self->data != NULL ? "'data' cannot go with a HEAD request"
+               : self->file != NULL ? "'file' cannot go with a HEAD request: its answer has no body"
+               : self->sha256 != NULL
+                   ? "'sha256' cannot go with a HEAD request: its answer has no body"
+                   : NULL;
+    if (self->data == NULL &&
+        (is_method(self, "POST") || is_method(self, "PUT") || is_method(self, "PATCH"))) {
+        self->data = strdup(""); /* servers want Content-Length: 0 */
+        if (self->data == NULL)
+            return "no memory for the request";
+    }
+    if (is_method(self, self->data != NULL ? "POST" : "GET"))
+        leave_method_to_libcurl(self);
+    return NULL;
+}
+
 const char *request_read(struct request *out, struct ag_bytes payload, char reason[256])
 {
     struct ag_reader reader = ag_reader_of(payload);
@@ -249,7 +299,7 @@ const char *request_read(struct request *out, struct ag_bytes payload, char reas
         return "'file' must say where the body goes when 'body' is file";
     if (out->body != FETCH_BODY_FILE && out->file != NULL)
         return "'file' needs 'body' to be file";
-    return NULL;
+    return settle_method(out);
 }
 
 void request_fini(struct request *self)

@@ -26,7 +26,7 @@ enum {
 
 struct request {
     char *url;
-    char *method; /* NULL: GET, or what head and data imply */
+    char *method; /* NULL: GET, HEAD or POST, as head and data imply */
     struct curl_slist *headers;
     char *data; /* the request's body; NULL none */
     size_t data_size;

@@ -1,23 +1,34 @@
 #include "worker/fetch/transfer.h"
 
 #include <argosy/version.h>
-#include <msgpack/pack.h>
 #include <openssl/ssl.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
+#include <sys/stat.h>
 
 #include "common/clock.h"
-#include "common/limits.h"
-#include "common/wire.h"
 #include "worker/fetch/errors.h"
+#include "worker/fetch/result.h"
+
+void transfer_blame(struct transfer *self, const char *type, bool retryable, const char *message,
+                    ...)
+{
+    struct cause *cause = &self->cause;
+    va_list args;
+
+    if (cause->type[0] != '\0')
+        return;
+    snprintf(cause->type, sizeof cause->type, "%s", type);
+    cause->retryable = retryable;
+    va_start(args, message);
+    vsnprintf(cause->message, sizeof cause->message, message, args);
+    va_end(args);
+}
 
 /* ---- what libcurl calls
  * --------------------------------------------------------------------------- */
-
-#define give_up(self, type, retryable, ...)                                                        \
-    outcome_fail(&(self)->failure, type, retryable, (self)->request.url, __VA_ARGS__)
 
 static size_t keep_body(struct transfer *self, const char *data, size_t size)
 {
@@ -29,22 +40,36 @@ static size_t keep_body(struct transfer *self, const char *data, size_t size)
     case FETCH_BODY_FILE:
         if (self->output == NULL || output_write(self->output, data, size, &err) == 0)
             return size;
-        give_up(self, "fetch.output", false, "%s", err.message);
+        transfer_blame(self, "fetch.output", false, "%s", err.message);
         return 0;
     case FETCH_BODY_INLINE:
         break;
     }
     if (self->bytes > FETCH_INLINE_BYTES_MAX) {
-        give_up(self, "fetch.too_large", false,
-                "the body is larger than the %d bytes that fit into a result; write it to a file",
-                FETCH_INLINE_BYTES_MAX);
+        transfer_blame(
+            self, "fetch.too_large", false,
+            "the body is larger than the %d bytes that fit into a result; write it to a file",
+            FETCH_INLINE_BYTES_MAX);
         return 0;
     }
     ag_buffer_append(&self->body, data, size);
     if (!self->body.failed)
         return size;
-    give_up(self, "handler.memory", true, "the worker has no memory left");
+    transfer_blame(self, "handler.memory", true, "the worker has no memory left");
     return 0;
+}
+
+/* Only what was asked for becomes a file: not an error's text, nor the page beside a redirect; and
+ * a 304 leaves the file that is there alone. */
+static bool has_file(const struct transfer *self)
+{
+    return self->request.body == FETCH_BODY_FILE && self->status / 100 == 2;
+}
+
+static void blame_output(struct transfer *self, int rc, const struct argosy_error *err)
+{
+    transfer_blame(self, rc == ARGOSY_EREJECTED ? "fetch.policy" : "fetch.output", false, "%s",
+                   err->message);
 }
 
 static bool open_output(struct transfer *self)
@@ -52,14 +77,13 @@ static bool open_output(struct transfer *self)
     struct argosy_error err = {0};
     int rc;
 
-    if (self->request.body != FETCH_BODY_FILE || self->output != NULL)
+    if (!has_file(self) || self->output != NULL)
         return true;
     rc = output_new(&self->output, self->request.file, self->shared->roots,
                     self->shared->roots_count, &err);
     if (rc == 0)
         return true;
-    give_up(self, rc == ARGOSY_EREJECTED ? "fetch.policy" : "fetch.output", false, "%s",
-            err.message);
+    blame_output(self, rc, &err);
     return false;
 }
 
@@ -69,21 +93,22 @@ static size_t on_body(char *data, size_t one, size_t size, void *arg)
     struct transfer *self = arg;
 
     (void)one;
-    self->data_at = ag_clock_mono_ms();
+    self->quiet_since = ag_clock_mono_ms();
     if (!self->in_body) {
         self->in_body = true;
         curl_easy_getinfo(self->easy, CURLINFO_RESPONSE_CODE, &self->status);
-        if (self->status < 400 && !open_output(self))
+        if (!open_output(self))
             return 0;
     }
     self->bytes += size;
+    if (self->status >= 400) /* nobody asked for the server's apology, nor for all of it */
+        return self->bytes <= self->request.max_bytes ? size : 0;
     if (self->bytes > self->request.max_bytes) {
-        give_up(self, "fetch.too_large", false, "the body is larger than the limit of %llu bytes",
-                (unsigned long long)self->request.max_bytes);
+        transfer_blame(self, "fetch.too_large", false,
+                       "the body is larger than the limit of %llu bytes",
+                       (unsigned long long)self->request.max_bytes);
         return 0;
     }
-    if (self->status >= 400)
-        return size; /* nobody asked for the server's apology */
     EVP_DigestUpdate(self->digest, data, size);
     return keep_body(self, data, size);
 }
@@ -110,6 +135,7 @@ static void keep_header(struct transfer *self, const char *line, size_t size)
     ag_buffer_append(&self->headers, "", 1);
     ag_buffer_append(&self->headers, value, (size_t)(end - value));
     ag_buffer_append(&self->headers, "", 1);
+    self->headers_count++;
 }
 
 static bool is_too_long(struct transfer *self)
@@ -127,23 +153,42 @@ static size_t on_header(char *line, size_t one, size_t size, void *arg)
     struct transfer *self = arg;
 
     (void)one;
-    self->data_at = ag_clock_mono_ms();
-    if (size >= 5 && memcmp(line, "HTTP/", 5) == 0)
-        ag_buffer_clear(&self->headers); /* a new answer: after a redirect, or a 100 */
-    else if (memchr("\r\n", line[0], 2) != NULL) {
+    self->phase = PHASE_RECEIVING;
+    self->quiet_since = ag_clock_mono_ms();
+    if (size >= 5 && memcmp(line, "HTTP/", 5) == 0) { /* a new answer: after a redirect, or a 100 */
+        ag_buffer_clear(&self->headers);
+        self->headers_count = 0;
+    } else if (line[0] == '\r' || line[0] == '\n') {
         if (is_too_long(self)) { /* said before the first byte of it */
-            give_up(self, "fetch.too_large", false,
-                    "the body is said to be larger than the limit of %llu bytes",
-                    (unsigned long long)self->request.max_bytes);
+            transfer_blame(self, "fetch.too_large", false,
+                           "the body is said to be larger than the limit of %llu bytes",
+                           (unsigned long long)self->request.max_bytes);
             return 0;
         }
-    } else if (memchr(line, '\0', size) == NULL)
+    } else if (memchr(line, '\0', size) == NULL) {
         keep_header(self, line, size);
-    if (!self->headers.failed)
+    }
+    if (!self->headers.failed && self->headers_count <= TRANSFER_HEADERS_MAX)
         return size;
-    give_up(self, "fetch.too_large", false, "the headers are larger than %d bytes",
-            TRANSFER_HEADER_BYTES_MAX);
+    transfer_blame(self, "fetch.too_large", false, "there are more than %d headers, or %d bytes",
+                   TRANSFER_HEADERS_MAX, TRANSFER_HEADER_BYTES_MAX);
     return 0;
+}
+
+/* Connected, whether anew or to a connection that was kept: the request goes out now. */
+static int on_ready(void *arg, char *peer, char *here, int peer_port, int port)
+{
+    struct transfer *self = arg;
+
+    (void)peer;
+    (void)here;
+    (void)peer_port;
+    (void)port;
+    curl_easy_getinfo(self->easy, CURLINFO_REDIRECT_COUNT, &self->hop);
+    self->phase = PHASE_WAITING;
+    self->quiet_since = ag_clock_mono_ms();
+    self->denied[0] = '\0';
+    return CURL_PREREQFUNC_OK;
 }
 
 static CURLcode on_tls(CURL *easy, void *ssl_ctx, void *arg)
@@ -210,6 +255,8 @@ static void set_base_options(struct transfer *self)
     curl_easy_setopt(easy, CURLOPT_WRITEDATA, self);
     curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header);
     curl_easy_setopt(easy, CURLOPT_HEADERDATA, self);
+    curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, on_ready);
+    curl_easy_setopt(easy, CURLOPT_PREREQDATA, self);
     curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)request->connect_ms);
     curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)request->total_ms);
     curl_easy_setopt(easy, CURLOPT_PROXY, ""); /* the address policy would see the proxy's only */
@@ -248,25 +295,56 @@ static void set_request_options(struct transfer *self)
         curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, request->method);
 }
 
-bool transfer_prepare(struct transfer *self, struct task *task, int64_t now)
+/* What can be refused before anybody is asked. */
+static bool is_fit(struct transfer *self, struct ag_bytes payload)
 {
+    const struct request *request = &self->request;
+    struct argosy_error err = {0};
+    struct stat info;
     char reason[256];
-    const char *wrong = request_read(&self->request, task->payload, reason);
+    const char *wrong = request_read(&self->request, payload, reason);
+    int rc;
 
     if (wrong != NULL) {
-        outcome_fail(&task->outcome, "rejected.payload", false, self->request.url, "fetch: %s",
-                     wrong);
-        request_fini(&self->request);
+        transfer_blame(self, "rejected.payload", false, "fetch: %s", wrong);
         return false;
     }
+    rc = request->file == NULL
+             ? 0
+             : output_check(request->file, self->shared->roots, self->shared->roots_count, &err);
+    if (rc < 0) {
+        blame_output(self, rc, &err);
+        return false;
+    }
+    /* libcurl reads it in the loop: a pipe would stop us, an endless device fill our memory. */
+    if (request->ca_file != NULL && (stat(request->ca_file, &info) < 0 || !S_ISREG(info.st_mode) ||
+                                     info.st_size > TRANSFER_CA_BYTES_MAX)) {
+        transfer_blame(self, "fetch.tls", false,
+                       "the trusted certificates in %s cannot be read on this worker",
+                       request->ca_file);
+        return false;
+    }
+    return true;
+}
+
+bool transfer_prepare(struct transfer *self, struct task *task, int64_t now)
+{
     self->task = task;
-    self->started_at = self->data_at = now;
+    self->started_at = self->quiet_since = now;
+    self->phase = PHASE_CONNECTING;
+    self->hop = 0;
     self->status = 0;
+    self->headers_count = 0;
     self->bytes = 0;
     self->in_body = false;
+    self->cause = (struct cause){0};
     self->denied[0] = '\0';
-    EVP_DigestInit_ex(self->digest, EVP_sha256(), NULL);
     curl_easy_reset(self->easy);
+    if (!is_fit(self, task->payload)) {
+        transfer_conclude(self, CURLE_OK);
+        return false;
+    }
+    EVP_DigestInit_ex(self->digest, EVP_sha256(), NULL);
     set_base_options(self);
     set_trust(self);
     set_request_options(self);
@@ -277,7 +355,6 @@ void transfer_reset(struct transfer *self)
 {
     request_fini(&self->request);
     output_destroy(&self->output);
-    outcome_fini(&self->failure);
     ag_buffer_clear(&self->headers);
     ag_buffer_clear(&self->body);
     self->task = NULL;
@@ -286,171 +363,91 @@ void transfer_reset(struct transfer *self)
 /* ---- standing still
  * --------------------------------------------------------------------------------- */
 
-static int64_t connected_at(const struct transfer *self)
+enum phase transfer_phase(const struct transfer *self)
 {
-    curl_off_t after_us = 0;
+    long redirects = 0;
 
-    curl_easy_getinfo(self->easy, CURLINFO_PRETRANSFER_TIME_T, &after_us);
-    return after_us > 0 ? self->started_at + after_us / 1000 : 0;
+    curl_easy_getinfo(self->easy, CURLINFO_REDIRECT_COUNT, &redirects);
+    return redirects == self->hop ? self->phase : PHASE_CONNECTING;
 }
 
-int64_t transfer_stall_deadline(const struct transfer *self)
+static int64_t stalls_at(const struct transfer *self)
 {
-    int64_t since = connected_at(self);
+    switch (transfer_phase(self)) {
+    case PHASE_CONNECTING:
+        break;
+    case PHASE_WAITING:
+        return self->quiet_since + self->request.first_byte_ms;
+    case PHASE_RECEIVING:
+        return self->quiet_since + self->request.idle_ms;
+    }
+    return INT64_MAX;
+}
 
-    if (self->data_at > self->started_at)
-        return self->data_at + self->request.idle_ms;
-    if (since == 0) /* connecting has its own limit, which libcurl watches */
-        since = ag_clock_mono_ms();
-    return since + self->request.first_byte_ms;
+/* Phases begin without telling the timer, so that looks must not be further apart than the shorter
+ * of the limits: then none is noticed late. */
+int64_t transfer_next_look(const struct transfer *self, int64_t now)
+{
+    const struct request *request = &self->request;
+    uint32_t shorter =
+        request->idle_ms < request->first_byte_ms ? request->idle_ms : request->first_byte_ms;
+    int64_t at = stalls_at(self);
+
+    return at < now + shorter ? at : now + shorter;
 }
 
 bool transfer_is_stalled(struct transfer *self, int64_t now)
 {
-    if (now < transfer_stall_deadline(self) ||
-        (self->data_at == self->started_at && connected_at(self) == 0))
+    if (now < stalls_at(self))
         return false;
-    if (self->data_at > self->started_at)
-        give_up(self, "fetch.timeout.idle", true, "nothing came for %u ms", self->request.idle_ms);
+    if (transfer_phase(self) == PHASE_RECEIVING)
+        transfer_blame(self, "fetch.timeout.idle", true, "nothing came for %u ms",
+                       self->request.idle_ms);
     else
-        give_up(self, "fetch.timeout.first_byte", true, "no answer came for %u ms",
-                self->request.first_byte_ms);
+        transfer_blame(self, "fetch.timeout.first_byte", true, "no answer came for %u ms",
+                       self->request.first_byte_ms);
     return true;
 }
 
 /* ---- how it ended
  * ------------------------------------------------------------------------------------ */
 
-static void put_text(msgpack_packer *p, const char *text)
+static void blame_status(struct transfer *self, const struct fetch_failure *failure)
 {
-    msgpack_pack_str_with_body(p, text, strlen(text));
+    curl_off_t after = 0;
+
+    curl_easy_getinfo(self->easy, CURLINFO_RETRY_AFTER, &after);
+    transfer_blame(self, failure->type, failure->retryable, "%s", failure->message);
+    if (after > 0)
+        self->cause.retry_after_ms =
+            1000 * (after < TRANSFER_RETRY_AFTER_S ? (uint32_t)after : TRANSFER_RETRY_AFTER_S);
 }
 
-static void put_pair(msgpack_packer *p, const char *key, const char *value)
+static void blame_code(struct transfer *self, CURLcode code)
 {
-    struct ag_bytes bytes = ag_bytes_of_text(value ? value : "");
+    enum phase phase = transfer_phase(self);
+    struct fetch_progress progress = {.connected = phase != PHASE_CONNECTING,
+                                      .answered = phase == PHASE_RECEIVING,
+                                      .in_headers = phase == PHASE_RECEIVING && !self->in_body,
+                                      .out_of_time = ag_clock_mono_ms() - self->started_at >=
+                                                     self->request.total_ms};
+    struct fetch_failure failure;
+    long verified = 0;
 
-    put_text(p, key);
-    if (ag_is_utf8(bytes))
-        put_text(p, value ? value : "");
+    if (self->denied[0] != '\0' && code == CURLE_COULDNT_CONNECT) {
+        transfer_blame(self, "fetch.policy", false,
+                       "the address %s is not public; the worker's --allow-net option names "
+                       "private networks that it may reach",
+                       self->denied);
+        return;
+    }
+    fetch_failure_of_code(code, &progress, &failure);
+    curl_easy_getinfo(self->easy, CURLINFO_SSL_VERIFYRESULT, &verified);
+    if (code == CURLE_PEER_FAILED_VERIFICATION && verified != 0)
+        transfer_blame(self, failure.type, failure.retryable, "%s: %s", failure.message,
+                       X509_verify_cert_error_string(verified));
     else
-        msgpack_pack_bin_with_body(p, value, bytes.size);
-}
-
-static void put_number(msgpack_packer *p, const char *key, uint64_t value)
-{
-    put_text(p, key);
-    msgpack_pack_uint64(p, value);
-}
-
-static const char *version_name(CURL *easy)
-{
-    long version = 0;
-
-    curl_easy_getinfo(easy, CURLINFO_HTTP_VERSION, &version);
-    switch (version) {
-    case CURL_HTTP_VERSION_1_0:
-        return "1.0";
-    case CURL_HTTP_VERSION_1_1:
-        return "1.1";
-    case CURL_HTTP_VERSION_2_0:
-        return "2";
-    case CURL_HTTP_VERSION_3:
-        return "3";
-    default:
-        return "";
-    }
-}
-
-static void print_peer(CURL *easy, char out[POLICY_TEXT_SIZE])
-{
-    char *address = NULL;
-    long port = 0;
-
-    curl_easy_getinfo(easy, CURLINFO_PRIMARY_IP, &address);
-    curl_easy_getinfo(easy, CURLINFO_PRIMARY_PORT, &port);
-    if (address == NULL || address[0] == '\0')
-        out[0] = '\0';
-    else
-        snprintf(out, POLICY_TEXT_SIZE, strchr(address, ':') ? "[%s]:%ld" : "%s:%ld", address,
-                 port);
-}
-
-static void put_times(msgpack_packer *p, CURL *easy)
-{
-    static const struct {
-        const char *name;
-        CURLINFO info;
-    } times[] = {{"dns", CURLINFO_NAMELOOKUP_TIME_T},
-                 {"connect", CURLINFO_CONNECT_TIME_T},
-                 {"tls", CURLINFO_APPCONNECT_TIME_T},
-                 {"first_byte", CURLINFO_STARTTRANSFER_TIME_T},
-                 {"total", CURLINFO_TOTAL_TIME_T}};
-
-    put_text(p, "time_ms");
-    msgpack_pack_map(p, 5);
-    for (size_t i = 0; i < 5; i++) {
-        curl_off_t us = 0;
-
-        curl_easy_getinfo(easy, times[i].info, &us);
-        put_text(p, times[i].name);
-        msgpack_pack_double(p, (double)us / 1000);
-    }
-}
-
-/* The place of `name` among those before `at`; false if it is the first. */
-static const char *next_header(const char *at, const char **name, const char **value)
-{
-    *name = at;
-    *value = at + strlen(at) + 1;
-    return *value + strlen(*value) + 1;
-}
-
-static bool came_before(const char *first, const char *at, const char *wanted)
-{
-    const char *name, *value;
-
-    while (first < at) {
-        first = next_header(first, &name, &value);
-        if (strcmp(name, wanted) == 0)
-            return true;
-    }
-    return false;
-}
-
-/* Repeated names are joined as RFC 9110 5.3 says; cookies, which must not be, by line ends. */
-static void put_headers(msgpack_packer *p, const struct ag_buffer *headers)
-{
-    const char *first = (const char *)headers->data, *end = first + headers->size;
-    const char *name, *value, *at;
-    uint32_t count = 0;
-
-    for (at = first; at < end;) {
-        const char *here = at;
-
-        at = next_header(at, &name, &value);
-        count += !came_before(first, here, name);
-    }
-    put_text(p, "headers");
-    msgpack_pack_map(p, count);
-    for (at = first; at < end;) {
-        struct ag_buffer joined = ag_buffer_empty(TRANSFER_HEADER_BYTES_MAX);
-        const char *here = at, *more_name, *more_value;
-
-        at = next_header(at, &name, &value);
-        if (came_before(first, here, name))
-            continue;
-        ag_buffer_text(&joined, value);
-        for (const char *more = at; more < end;) {
-            more = next_header(more, &more_name, &more_value);
-            if (strcmp(more_name, name) == 0) {
-                ag_buffer_text(&joined, strcmp(name, "set-cookie") == 0 ? "\n" : ", ");
-                ag_buffer_text(&joined, more_value);
-            }
-        }
-        put_pair(p, name, ag_buffer_as_text(&joined));
-        ag_buffer_free(&joined);
-    }
+        transfer_blame(self, failure.type, failure.retryable, "%s", failure.message);
 }
 
 static void finish_digest(struct transfer *self, char hex[65])
@@ -462,116 +459,29 @@ static void finish_digest(struct transfer *self, char hex[65])
         snprintf(hex + 2 * i, 3, "%02x", digest[i]);
 }
 
-static void put_body(msgpack_packer *p, const struct transfer *self, const char *file)
-{
-    if (file != NULL) {
-        put_pair(p, "file", file);
-        return;
-    }
-    put_text(p, "body");
-    if (ag_is_utf8(ag_buffer_bytes(&self->body)))
-        msgpack_pack_str_with_body(p, self->body.data, self->body.size);
-    else
-        msgpack_pack_bin_with_body(p, self->body.data, self->body.size);
-}
-
-static void put_result(struct transfer *self, const char *sha256, const char *file,
-                       struct ag_buffer *out)
-{
-    char *url = NULL, *type = NULL, peer[POLICY_TEXT_SIZE];
-    long redirects = 0, connects = 0;
-    curl_off_t wire = 0;
-    bool has_body = file != NULL || self->request.body == FETCH_BODY_INLINE;
-    msgpack_packer packer;
-
-    *out = ag_buffer_empty(AG_RESULT_BYTES_MAX);
-    msgpack_packer_init(&packer, out, ag_buffer_write);
-    curl_easy_getinfo(self->easy, CURLINFO_EFFECTIVE_URL, &url);
-    curl_easy_getinfo(self->easy, CURLINFO_CONTENT_TYPE, &type);
-    curl_easy_getinfo(self->easy, CURLINFO_REDIRECT_COUNT, &redirects);
-    curl_easy_getinfo(self->easy, CURLINFO_NUM_CONNECTS, &connects);
-    curl_easy_getinfo(self->easy, CURLINFO_SIZE_DOWNLOAD_T, &wire);
-    print_peer(self->easy, peer);
-    msgpack_pack_map(&packer, has_body ? 14 : 13);
-    put_pair(&packer, "url", self->request.url);
-    put_pair(&packer, "final_url", url);
-    put_number(&packer, "status", (uint64_t)self->status);
-    put_headers(&packer, &self->headers);
-    put_number(&packer, "bytes", self->bytes);
-    put_number(&packer, "wire_bytes", (uint64_t)wire);
-    put_pair(&packer, "sha256", sha256);
-    put_pair(&packer, "content_type", type);
-    put_pair(&packer, "http_version", version_name(self->easy));
-    put_text(&packer, "reused");
-    connects == 0 ? msgpack_pack_true(&packer) : msgpack_pack_false(&packer);
-    put_number(&packer, "redirects", (uint64_t)redirects);
-    put_times(&packer, self->easy);
-    put_pair(&packer, "peer", peer);
-    if (has_body)
-        put_body(&packer, self, file);
-}
-
-static void succeed(struct transfer *self, struct outcome *outcome)
+/* The whole body is here; what remains is to see whether it is the right one, and to keep it. */
+static void keep_result(struct transfer *self, struct outcome *outcome)
 {
     struct argosy_error err = {0};
-    const char *file = NULL;
+    const char *wanted = self->request.sha256, *file = NULL;
     char sha256[65];
 
     finish_digest(self, sha256);
-    if (self->request.sha256 != NULL && strcasecmp(self->request.sha256, sha256) != 0) {
-        outcome_fail(outcome, "fetch.checksum", false, self->request.url,
-                     "the body's sha256 is %s, not %s", sha256, self->request.sha256);
+    if (wanted != NULL && self->status != 304 && strcasecmp(wanted, sha256) != 0) {
+        transfer_blame(self, "fetch.checksum", false, "the body's sha256 is %s, not %s", sha256,
+                       wanted);
         return;
     }
-    if (!open_output(self)) { /* an empty body makes an empty file */
-        *outcome = self->failure;
-        self->failure = (struct outcome){0};
+    if (!open_output(self)) /* an empty body makes an empty file */
         return;
-    }
     if (self->output != NULL && output_commit(self->output, sha256, &file, &err) < 0) {
-        outcome_fail(outcome, "fetch.output", false, self->request.url, "%s", err.message);
+        transfer_blame(self, "fetch.output", false, "%s", err.message);
         return;
     }
-    outcome->succeeded = true;
-    put_result(self, sha256, file, &outcome->result);
-}
-
-static void fail_with_status(struct transfer *self, const struct fetch_failure *failure,
-                             struct outcome *outcome)
-{
-    curl_off_t after = 0;
-
-    curl_easy_getinfo(self->easy, CURLINFO_RETRY_AFTER, &after);
-    outcome_fail(outcome, failure->type, failure->retryable, self->request.url, "%s",
-                 failure->message);
-    if (after > 0)
-        outcome->retry_after_ms = after < 24 * 3600 ? (uint32_t)after * 1000 : 24 * 3600 * 1000;
-}
-
-static void fail_with_code(struct transfer *self, CURLcode code, struct outcome *outcome)
-{
-    struct fetch_progress progress = {.connected = connected_at(self) != 0,
-                                      .answered = self->status != 0};
-    struct fetch_failure failure;
-    char peer[POLICY_TEXT_SIZE];
-    long verified = 0;
-
-    if (self->denied[0] != '\0' && code == CURLE_COULDNT_CONNECT) {
-        outcome_fail(outcome, "fetch.policy", false, self->request.url,
-                     "the address %s is not public; the worker's --allow-net option names "
-                     "private networks that it may reach",
-                     self->denied);
-        return;
-    }
-    fetch_failure_of_code(code, &progress, &failure);
-    curl_easy_getinfo(self->easy, CURLINFO_SSL_VERIFYRESULT, &verified);
-    print_peer(self->easy, peer);
-    if (code == CURLE_PEER_FAILED_VERIFICATION && verified != 0)
-        outcome_fail(outcome, failure.type, failure.retryable, self->request.url, "%s: %s",
-                     failure.message, X509_verify_cert_error_string(verified));
-    else
-        outcome_fail(outcome, failure.type, failure.retryable, self->request.url, "%s",
-                     failure.message);
+    result_write(self, sha256, file, &outcome->result);
+    if (outcome->result.failed)
+        transfer_blame(self, "handler.memory", true, "the worker has no memory left");
+    outcome->succeeded = !outcome->result.failed;
 }
 
 void transfer_conclude(struct transfer *self, CURLcode code)
@@ -580,15 +490,20 @@ void transfer_conclude(struct transfer *self, CURLcode code)
     struct fetch_failure failure;
 
     curl_easy_getinfo(self->easy, CURLINFO_RESPONSE_CODE, &self->status);
-    if (self->failure.type[0] != '\0') {
-        *outcome = self->failure;
-        self->failure = (struct outcome){0};
-    } else if (code != CURLE_OK) {
-        fail_with_code(self, code, outcome);
-    } else if (fetch_failure_of_status(self->status, &failure)) {
-        fail_with_status(self, &failure, outcome);
+    if (self->cause.type[0] != '\0') {
+        code = CURLE_OK; /* it was us; libcurl's word for that says nothing */
     } else {
-        succeed(self, outcome);
+        bool is_whole = code == CURLE_OK;
+
+        /* A status is a better reason than how the page beside it ended. */
+        if ((is_whole || self->in_body) && fetch_failure_of_status(self->status, &failure))
+            blame_status(self, &failure);
+        else if (!is_whole)
+            blame_code(self, code);
+        else
+            keep_result(self, outcome);
     }
+    if (self->cause.type[0] != '\0')
+        result_write_failure(self, code, outcome);
     transfer_reset(self);
 }

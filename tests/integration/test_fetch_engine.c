@@ -1,0 +1,914 @@
+/* The fetch engine alone, in a loop of one descriptor, against the server that misbehaves: types,
+ * limits, files, many at once, stops, and that nothing stays behind. */
+#include <arpa/inet.h>
+#include <dirent.h>
+#include <errno.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "common/clock.h"
+#include "common/json.h"
+#include "common/limits.h"
+#include "tests/integration/harness.h"
+#include "tests/unit/cmocka_prelude.h"
+#include "worker/fetch/fetch.h"
+#include "worker/fetch/output.h"
+
+#ifdef __has_feature /* clang */
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define HAS_SANITIZER
+#endif
+#elif defined __SANITIZE_ADDRESS__ || defined __SANITIZE_THREAD__ /* gcc */
+#define HAS_SANITIZER
+#endif
+#ifdef HAS_SANITIZER
+enum { SLOWER = 3 }; /* than without a sanitizer */
+#else
+enum { SLOWER = 1 };
+#endif
+
+enum { JOBS_MAX = 2000, SLOTS = 200, WAIT_MS = 30000, LATE_MS = 250 * SLOWER };
+
+struct job {
+    struct task task;
+    struct ag_buffer payload;
+    struct outcome outcome;
+    bool done;
+    int64_t began_at, ended_at;
+};
+
+static struct handler *engine;
+static struct job jobs[JOBS_MAX];
+static size_t made, begun, finished;
+static bool begin_next; /* a job that ends starts the next one */
+
+/* ---- a loop
+ * ------------------------------------------------------------------------------------------- */
+
+static void begin(struct job *job)
+{
+    begun++;
+    job->began_at = ag_clock_mono_ms();
+    engine->start(engine, &job->task);
+}
+
+void task_finish(struct task *task)
+{
+    struct job *job = (struct job *)task; /* its first member */
+
+    if (job->done)
+        fail_msg("a task is finished twice");
+    job->done = true;
+    job->ended_at = ag_clock_mono_ms();
+    job->outcome = task->outcome;
+    memset(task, 0x5a, sizeof *task); /* it may be gone: nobody may look */
+    finished++;
+    if (begin_next && begun < made)
+        begin(&jobs[begun]);
+}
+
+static void turn(void)
+{
+    struct pollfd wait = {.fd = fetch_fd(engine), .events = POLLIN};
+    int64_t left = fetch_deadline(engine) - ag_clock_mono_ms();
+
+    poll(&wait, 1, left > 100 ? 100 : left > 0 ? (int)left : 0);
+    fetch_turn(engine, ag_clock_mono_ms());
+}
+
+static void run_until(size_t count)
+{
+    int64_t until = ag_clock_mono_ms() + WAIT_MS;
+
+    while (finished < count) {
+        turn();
+        if (ag_clock_mono_ms() > until)
+            fail_msg("%zu of %zu jobs have ended", finished, count);
+    }
+}
+
+/* A job from JSON with single quotes. */
+__attribute__((format(printf, 1, 2))) static struct job *make(const char *format, ...)
+{
+    struct job *job = &jobs[made];
+    json_t *json;
+    char *text;
+    va_list args;
+
+    va_start(args, format);
+    assert_true(vasprintf(&text, format, args) > 0);
+    va_end(args);
+    for (char *c = text; *c != '\0'; c++)
+        if (*c == '\'')
+            *c = '"';
+    json = json_loads(text, JSON_DECODE_ANY, NULL);
+    if (json == NULL)
+        fail_msg("no JSON: %s", text);
+    free(text);
+    assert_true(made < JOBS_MAX);
+    made++;
+    *job = (struct job){.payload = ag_buffer_empty(AG_PAYLOAD_BYTES_MAX)};
+    assert_ok(ag_json_to_msgpack(json, &job->payload));
+    json_decref(json);
+    job->task.payload = ag_buffer_bytes(&job->payload);
+    return job;
+}
+
+/* Begin all that were made, and wait for them. */
+static void run_all(void)
+{
+    while (begun < made)
+        begin(&jobs[begun]);
+    run_until(made);
+}
+
+static void forget_jobs(void)
+{
+    for (size_t i = 0; i < made; i++) {
+        ag_buffer_free(&jobs[i].payload);
+        outcome_fini(&jobs[i].outcome);
+    }
+    made = begun = finished = 0;
+    begin_next = false;
+}
+
+static json_t *tree(const struct ag_buffer *buffer)
+{
+    json_t *json = NULL;
+
+    assert_true(buffer->size > 0);
+    assert_true(ag_json_from_msgpack(ag_buffer_bytes(buffer), &json, NULL) >= 0);
+    return json;
+}
+
+static void expect(const struct job *job, const char *type)
+{
+    assert_true(job->done);
+    if (strcmp(job->outcome.type, type) != 0 || job->outcome.succeeded != (type[0] == '\0')) {
+        json_t *error = job->outcome.succeeded ? json_null() : tree(&job->outcome.error);
+
+        fail_msg("job %zu: expected '%s', got '%s': %s", (size_t)(job - jobs), type,
+                 job->outcome.type, json_dumps(error, JSON_COMPACT));
+    }
+}
+
+/* Run one job and expect its type; "" for a success. */
+static const struct job *expect_one(const char *type, const struct job *job)
+{
+    run_all();
+    expect(job, type);
+    return job;
+}
+
+static int64_t lasted(const struct job *job)
+{
+    return job->ended_at - job->began_at;
+}
+
+/* ---- before and after
+ * --------------------------------------------------------------------------------- */
+
+static size_t count_entries(const char *path)
+{
+    DIR *folder = opendir(path);
+    size_t count = 0;
+
+    assert_non_null(folder);
+    while (readdir(folder) != NULL)
+        count++;
+    closedir(folder);
+    return count;
+}
+
+static size_t open_before;
+static const char *root, *http; /* where files go; HOST:PORT of the server */
+
+static void start_engine(unsigned slots, const char *allow)
+{
+    static const char *roots[1], *nets[1];
+    struct fetch_config config = {.slots = slots,
+                                  .ca_file = harness_server("ca"),
+                                  .roots = roots,
+                                  .roots_count = 1,
+                                  .allow_net = nets,
+                                  .allow_net_count = allow != NULL};
+    struct argosy_error err = {0};
+
+    roots[0] = root;
+    nets[0] = allow;
+    assert_ok(fetch_handler_new(&engine, &config, &err));
+    assert_string_equal(engine->kind, "fetch");
+}
+
+static int set_up(void **state)
+{
+    (void)state;
+    harness_begin();
+    root = harness_path("root");
+    assert_int_equal(mkdir(root, 0700), 0);
+    http = harness_server("http");
+    open_before = count_entries("/proc/self/fd");
+    start_engine(SLOTS, "127.0.0.0/8");
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    int64_t until = ag_clock_mono_ms() + 5000;
+    int rc = 0;
+
+    (void)state;
+    engine->destroy(&engine);
+    forget_jobs();
+    /* A thread that resolves a name for nobody closes its descriptor when it is through. */
+    while (count_entries("/proc/self/fd") != open_before && rc == 0) {
+        if (ag_clock_mono_ms() > until) {
+            print_error("%zu descriptors are open, not %zu\n", count_entries("/proc/self/fd"),
+                        open_before);
+            rc = -1;
+        }
+        poll(NULL, 0, 1);
+    }
+    harness_end();
+    return rc;
+}
+
+/* ---- servers of the tests' own
+ * ------------------------------------------------------------------------- */
+
+static struct sockaddr_in any_port(void)
+{
+    return (struct sockaddr_in){.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+}
+
+static int listen_at(struct sockaddr_in *address, int backlog)
+{
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    socklen_t size = sizeof *address;
+
+    *address = any_port();
+    assert_int_equal(bind(fd, (struct sockaddr *)address, size), 0);
+    assert_int_equal(listen(fd, backlog), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)address, &size), 0);
+    return fd;
+}
+
+static pid_t answering;
+
+/* A process that gives this answer to one request; returns the port. answered() reaps it. */
+static unsigned answer_once(const char *answer)
+{
+    struct sockaddr_in address;
+    int fd = listen_at(&address, 8);
+
+    answering = fork();
+    assert_true(answering >= 0);
+    if (answering == 0) {
+        char request[4096];
+        int client;
+
+        alarm(20);
+        client = accept(fd, NULL, NULL);
+        if (read(client, request, sizeof request) <= 0 || write(client, answer, strlen(answer)) < 0)
+            _exit(1);
+        _exit(0);
+    }
+    close(fd);
+    return ntohs(address.sin_port);
+}
+
+static void answered(void)
+{
+    int status;
+
+    assert_int_equal(waitpid(answering, &status, 0), answering);
+    assert_int_equal(status, 0);
+}
+
+/* ---- types
+ * -------------------------------------------------------------------------------------------- */
+
+#define LIMITS "'first_byte_ms': 400, 'idle_ms': 400, 'total_ms': 1500, 'max_bytes': 1000000"
+
+static void every_misbehaviour_has_its_type(void **state)
+{
+    static const struct {
+        const char *server, *path, *type;
+        bool retryable;
+    } cases[] = {
+        {"http", "/bytes/0", "", false},
+        {"http", "/bytes/100000", "", false},
+        {"http", "/chunked/3/10", "", false},
+        {"http", "/gzip", "", false},
+        {"http", "/overlen", "", false},
+        {"http", "/redirect/10", "", false},
+        {"http", "/status/204", "", false},
+        {"http", "/status/304", "", false},
+        {"https", "/bytes/5", "", false},
+        {"http", "/status/404", "fetch.http.client.404", false},
+        {"http", "/status/408", "fetch.http.client.408", true},
+        {"http", "/status/429", "fetch.http.client.429", true},
+        {"http", "/status/500", "fetch.http.server.500", true},
+        {"http", "/status/503", "fetch.http.server.503", true},
+        {"http", "/redirect/11", "fetch.redirect", false},
+        {"http", "/redirloop", "fetch.redirect", false},
+        {"http", "/redirto/file:///etc/passwd", "fetch.policy", false},
+        {"http", "/chunkcut", "fetch.truncated", true},
+        {"http", "/badlen", "fetch.truncated", true},
+        {"http", "/resetmid", "fetch.truncated", true},
+        {"http", "/reset", "fetch.connect", true},
+        {"http", "/empty", "fetch.connect", true},
+        {"refused", "/", "fetch.connect", true},
+        {"http", "/garbage", "fetch.protocol", false},
+        {"http", "/hang", "fetch.timeout.first_byte", true},
+        {"http", "/hanghead", "fetch.timeout.idle", true},
+        {"http", "/slow/100/2000", "fetch.timeout.idle", true},
+        {"http", "/slow/100000/20", "fetch.timeout.total", true},
+        {"http", "/bytes/1000001", "fetch.too_large", false},
+        {"http", "/chunked/20/100000", "fetch.too_large", false},
+        {"http", "/big/2000000", "fetch.too_large", false},
+        {"http", "/bomb", "fetch.too_large", false},
+        {"http", "/hdrs/900", "", false},
+        {"http", "/hdrs/1100", "fetch.too_large", false},
+        {"http", "/hdrsize/90000", "", false},
+        {"http", "/hdrsize/110000", "fetch.too_large", false},
+        {"https-selfsigned", "/", "fetch.tls", false},
+        {"https-expired", "/", "fetch.tls", false},
+        {"https-wrongname", "/", "fetch.tls", false},
+    };
+    enum { CASES = sizeof cases / sizeof *cases };
+
+    (void)state;
+    for (size_t i = 0; i < CASES; i++)
+        make("{'url': '%s://%s%s', " LIMITS "}",
+             strncmp(cases[i].server, "https", 5) == 0 ? "https" : "http",
+             harness_server(cases[i].server), cases[i].path);
+    run_all();
+    for (size_t i = 0; i < CASES; i++) {
+        expect(&jobs[i], cases[i].type);
+        if (jobs[i].outcome.retryable != cases[i].retryable)
+            fail_msg("%s: retryable %d", cases[i].path, jobs[i].outcome.retryable);
+    }
+}
+
+static void what_cannot_be_asked_is_refused_at_once(void **state)
+{
+    static const struct {
+        const char *payload, *type;
+    } cases[] = {
+        {"{}", "rejected.payload"},
+        {"[1]", "rejected.payload"},
+        {"{'url': 'http://127.0.0.1/', 'headers': {'A': 'b\\nC: d'}}", "rejected.payload"},
+        {"{'url': 'http://127.0.0.1/', 'head': true, 'data': 'x'}", "rejected.payload"},
+        {"{'url': 'http://127.0.0.1/', 'body': 'file', 'file': '/etc/x'}", "fetch.policy"},
+        {"{'url': 'http://127.0.0.1/', 'ca_file': '/dev/zero'}", "fetch.tls"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct job *job = make("%s", cases[i].payload);
+
+        begin(job);
+        expect(job, cases[i].type);
+        assert_false(job->outcome.retryable);
+    }
+    expect_one("fetch.url", make("{'url': 'http://a b/'}"));
+    expect_one("fetch.policy", make("{'url': 'gopher://127.0.0.1/'}"));
+    expect_one("fetch.dns", make("{'url': 'http://no-such-host.invalid/'}"));
+}
+
+static void an_error_tells_what_is_known(void **state)
+{
+    json_t *error, *detail;
+
+    (void)state;
+    error = tree(&expect_one("fetch.http.client.404", make("{'url': 'http://%s/status/404'}", http))
+                      ->outcome.error);
+    detail = json_object_get(error, "detail");
+    assert_string_equal(json_string_value(json_object_get(error, "message")), "Not Found");
+    assert_non_null(strstr(json_string_value(json_object_get(error, "subject")), "/status/404"));
+    assert_int_equal(json_integer_value(json_object_get(detail, "status")), 404);
+    assert_string_equal(json_string_value(json_object_get(detail, "peer")), http);
+    json_decref(error);
+    error = tree(
+        &expect_one("fetch.truncated", make("{'url': 'http://%s/badlen'}", http))->outcome.error);
+    detail = json_object_get(error, "detail");
+    assert_int_equal(json_integer_value(json_object_get(detail, "status")), 200);
+    assert_non_null(json_string_value(json_object_get(detail, "curl")));
+    json_decref(error);
+}
+
+static void a_status_is_a_better_reason_than_the_page_beside_it(void **state)
+{
+    static const char text[] = "HTTP/1.1 503 No\r\nContent-Length: 500\r\n\r\nsorry";
+
+    (void)state;
+    expect_one("fetch.http.server.503", make("{'url': 'http://127.0.0.1:%u/'}", answer_once(text)));
+    expect_one("fetch.http.server.503",
+               make("{'url': 'http://127.0.0.1:%u/', 'max_bytes': 3}", answer_once(text)));
+    answered();
+}
+
+static void what_a_server_asks_to_wait_for_is_told_within_bounds(void **state)
+{
+    const struct job *job;
+
+    (void)state;
+    job = expect_one("fetch.http.server.503",
+                     make("{'url': 'http://%s/status/503?retry_after=7'}", http));
+    assert_int_equal(job->outcome.retry_after_ms, 7000);
+    job = expect_one("fetch.http.server.503",
+                     make("{'url': 'http://%s/status/503?retry_after=99999999'}", http));
+    assert_int_equal(job->outcome.retry_after_ms, 24 * 3600 * 1000);
+    job = expect_one("fetch.http.client.429",
+                     make("{'url': 'http://127.0.0.1:%u/'}",
+                          answer_once("HTTP/1.1 429 No\r\nContent-Length: 0\r\n"
+                                      "Retry-After: Fri, 31 Dec 2099 23:59:59 GMT\r\n\r\n")));
+    assert_int_equal(job->outcome.retry_after_ms, 24 * 3600 * 1000);
+    answered();
+}
+
+/* ---- results
+ * ------------------------------------------------------------------------------------------ */
+
+static const char *text_at(const json_t *json, const char *key)
+{
+    const char *text = json_string_value(json_object_get(json, key));
+
+    return text != NULL ? text : "";
+}
+
+static json_t *result_of(const struct job *job)
+{
+    return tree(&expect_one("", job)->outcome.result);
+}
+
+static void repeated_headers_are_joined_and_cookies_kept_apart(void **state)
+{
+    json_t *result, *headers;
+
+    (void)state;
+    result = result_of(make(
+        "{'url': 'http://127.0.0.1:%u/'}",
+        answer_once("HTTP/1.1 200 OK\r\nX-Two: a\r\nSet-Cookie: a=1, b\r\nContent-Length: 2\r\n"
+                    "x-TWO:   b  \r\nSet-Cookie: c=2\r\nEmpty:\r\n\r\nhi")));
+    headers = json_object_get(result, "headers");
+    assert_string_equal(text_at(headers, "x-two"), "a, b");
+    assert_string_equal(text_at(headers, "set-cookie"), "a=1, b\nc=2");
+    assert_true(json_is_string(json_object_get(headers, "empty")));
+    assert_int_equal(json_object_size(headers), 4);
+    assert_string_equal(text_at(result, "body"), "hi");
+    json_decref(result);
+    answered();
+}
+
+static void bodies_are_decoded_counted_and_text_or_bytes(void **state)
+{
+    json_t *result = result_of(make("{'url': 'http://%s/gzip'}", http));
+    struct job *job;
+
+    (void)state;
+    assert_true(json_integer_value(json_object_get(result, "bytes")) >
+                json_integer_value(json_object_get(result, "wire_bytes")));
+    assert_int_equal(json_integer_value(json_object_get(result, "bytes")),
+                     json_string_length(json_object_get(result, "body")));
+    json_decref(result);
+    result = result_of(make("{'url': 'http://%s/bytes/251'}", http));
+    assert_true(json_is_object(json_object_get(result, "body"))); /* how JSON writes bytes */
+    json_decref(result);
+    job = make("{'url': 'http://%s/bytes/%d'}", http, 1 << 20);
+    expect_one("", job);
+    job = make("{'url': 'http://%s/bytes/%d'}", http, (1 << 20) + 1);
+    expect_one("fetch.too_large", job);
+    result = result_of(make("{'url': 'http://%s/bytes/3000000', 'body': 'none'}", http));
+    assert_int_equal(json_integer_value(json_object_get(result, "bytes")), 3000000);
+    assert_null(json_object_get(result, "body"));
+    json_decref(result);
+}
+
+static void methods_reach_the_server_as_they_should(void **state)
+{
+    static const struct {
+        const char *options, *method, *body, *length;
+    } cases[] = {
+        {"'head': false", "GET", "", ""},
+        {"'data': 'some'", "POST", "some", "4"},
+        {"'method': 'POST'", "POST", "", "0"},
+        {"'method': 'PUT', 'data': 'x'", "PUT", "x", "1"},
+        {"'method': 'PATCH'", "PATCH", "", "0"},
+        {"'method': 'DELETE'", "DELETE", "", ""},
+        {"'method': 'GET', 'data': 'q'", "GET", "q", "1"},
+    };
+    json_t *result;
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        json_t *echo;
+
+        result = result_of(make("{'url': 'http://%s/echo', %s}", http, cases[i].options));
+        echo = json_loads(text_at(result, "body"), 0, NULL);
+        assert_string_equal(text_at(echo, "method"), cases[i].method);
+        assert_string_equal(text_at(echo, "body"), cases[i].body);
+        assert_string_equal(text_at(json_object_get(echo, "headers"), "content-length"),
+                            cases[i].length);
+        json_decref(echo);
+        json_decref(result);
+    }
+    result = result_of(make("{'url': 'http://%s/bytes/5', 'method': 'HEAD'}", http));
+    assert_int_equal(json_integer_value(json_object_get(result, "status")), 200);
+    assert_int_equal(json_integer_value(json_object_get(result, "bytes")), 0);
+    json_decref(result);
+}
+
+static void connections_are_kept_also_over_tls(void **state)
+{
+    json_t *result;
+
+    (void)state;
+    for (int i = 0; i < 2; i++) { /* one after the other, in the slot that was freed last */
+        result = result_of(make("{'url': 'https://%s/bytes/5'}", harness_server("https")));
+        assert_int_equal(json_is_true(json_object_get(result, "reused")), i);
+        assert_string_equal(text_at(result, "peer"), harness_server("https"));
+        json_decref(result);
+    }
+}
+
+/* ---- limits of time
+ * ----------------------------------------------------------------------------------- */
+
+static void expect_after(struct job *job, const char *type, int64_t ms)
+{
+    expect_one(type, job);
+    if (lasted(job) < ms || lasted(job) > ms + LATE_MS)
+        fail_msg("%s after %lld ms, not %lld", type, (long long)lasted(job), (long long)ms);
+}
+
+static void each_limit_of_time_strikes_when_it_is_over(void **state)
+{
+    (void)state;
+    expect_after(make("{'url': 'http://%s/hang', 'first_byte_ms': 200}", http),
+                 "fetch.timeout.first_byte", 200);
+    expect_after(make("{'url': 'http://%s/slow/100/5000', 'idle_ms': 200}", http),
+                 "fetch.timeout.idle", 200);
+    expect_after(make("{'url': 'http://%s/hanghead', 'idle_ms': 200}", http), "fetch.timeout.idle",
+                 200);
+    expect_after(make("{'url': 'http://%s/hang', 'total_ms': 200}", http), "fetch.timeout.total",
+                 200);
+    /* The first byte of a redirect is not the first byte of its target. */
+    expect_after(
+        make("{'url': 'http://%s/redirto/http://%s/hang', 'first_byte_ms': 200}", http, http),
+        "fetch.timeout.first_byte", 200);
+    expect_after(make("{'url': 'http://%s/delay/300', 'idle_ms': 100}", http), "", 300);
+}
+
+static void connecting_has_a_limit_of_its_own(void **state)
+{
+    struct sockaddr_in address;
+    int full = listen_at(&address, 0), waiting[4];
+
+    (void)state;
+    for (int i = 0; i < 4; i++) { /* nobody accepts: further ones get no answer at all */
+        waiting[i] = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+        connect(waiting[i], (struct sockaddr *)&address, sizeof address);
+    }
+    expect_after(make("{'url': 'http://127.0.0.1:%u/', 'connect_ms': 200, 'first_byte_ms': 50}",
+                      ntohs(address.sin_port)),
+                 "fetch.timeout.connect", 200);
+    expect_after(make("{'url': 'http://127.0.0.1:%u/', 'total_ms': 200}", ntohs(address.sin_port)),
+                 "fetch.timeout.total", 200);
+    /* Also behind a redirect, where a connection was made before. */
+    expect_after(make("{'url': 'http://%s/redirto/http://127.0.0.1:%u/', 'connect_ms': 200}", http,
+                      ntohs(address.sin_port)),
+                 "fetch.timeout.connect", 200);
+    for (int i = 0; i < 4; i++)
+        close(waiting[i]);
+    close(full);
+}
+
+/* ---- what may be reached
+ * ------------------------------------------------------------------------------ */
+
+static void private_addresses_are_refused_also_behind_names_and_redirects(void **state)
+{
+    char allowed[64];
+    const char *port = strchr(http, ':');
+
+    (void)state;
+    engine->destroy(&engine);
+    start_engine(SLOTS, NULL);
+    expect_one("fetch.policy", make("{'url': 'http://%s/bytes/1'}", http));
+    expect_one("fetch.policy", make("{'url': 'http://localhost%s/bytes/1'}", port));
+    expect_one("fetch.policy", make("{'url': 'http://[::ffff:127.0.0.1]%s/bytes/1'}", port));
+    expect_one("fetch.policy", make("{'url': 'http://2130706433%s/bytes/1'}", port));
+    engine->destroy(&engine);
+    snprintf(allowed, sizeof allowed, "%s", http);
+    start_engine(SLOTS, allowed);
+    expect_one("", make("{'url': 'http://%s/bytes/1'}", http));
+    expect_one("fetch.policy",
+               make("{'url': 'http://%s/redirto/https://%s/'}", http, harness_server("https")));
+    expect_one("fetch.policy", make("{'url': 'http://%s/'}", harness_server("refused")));
+}
+
+/* ---- files
+ * --------------------------------------------------------------------------------------------- */
+
+static bool holds(const char *path, const char *text)
+{
+    char content[64] = "";
+    FILE *file = fopen(path, "r");
+    bool same;
+
+    if (file == NULL)
+        return false;
+    same =
+        fread(content, 1, sizeof content - 1, file) < sizeof content && strcmp(content, text) == 0;
+    fclose(file);
+    return same;
+}
+
+static struct job *make_file(const char *path, const char *name, const char *more)
+{
+    return make("{'url': 'http://%s%s', 'body': 'file', 'file': '%s/%s'%s}", http, path, root, name,
+                more);
+}
+
+static void a_failed_fetch_leaves_what_was_there(void **state)
+{
+    static const struct {
+        const char *path, *more, *type;
+    } cases[] = {
+        {"/chunkcut", "", "fetch.truncated"},
+        {"/status/404", "", "fetch.http.client.404"},
+        {"/slow/100/5000", ", 'idle_ms': 100", "fetch.timeout.idle"},
+        {"/big/100000", ", 'max_bytes': 50000", "fetch.too_large"},
+        {"/bytes/5",
+         ", 'sha256': '0000000000000000000000000000000000000000000000000000000000000000'",
+         "fetch.checksum"},
+        {"/etag", ", 'headers': {'If-None-Match': '\\\"v1\\\"'}", ""}, /* 304 */
+    };
+    const char *path = harness_path("root/kept");
+
+    (void)state;
+    harness_write(path, "old");
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        expect_one(cases[i].type, make_file(cases[i].path, "kept", cases[i].more));
+        assert_true(holds(path, "old"));
+        assert_int_equal(count_entries(root), 3); /* ".", "..", kept */
+    }
+}
+
+static void a_file_appears_when_it_is_whole(void **state)
+{
+    json_t *result;
+    struct job *job = make_file("/slow/10/20", "deep/er//slow", "");
+    char name[128];
+    bool was_begun = false;
+
+    (void)state;
+    begin(job);
+    while (!job->done) {
+        turn();
+        was_begun |= access(harness_path("root/deep/er"), F_OK) == 0 && !job->done;
+        if (!job->done && access(harness_path("root/deep/er/slow"), F_OK) == 0)
+            fail_msg("half a file is there");
+    }
+    assert_true(was_begun);
+    expect(job, "");
+    assert_int_equal(access(harness_path("root/deep/er/slow"), F_OK), 0);
+    assert_int_equal(count_entries(harness_path("root/deep/er")), 3);
+    result = result_of(make_file("/bytes/100000", "{sha256}.bin", ""));
+    snprintf(name, sizeof name, "%s.bin", text_at(result, "sha256"));
+    assert_string_equal(strrchr(text_at(result, "file"), '/') + 1, name);
+    assert_int_equal(access(text_at(result, "file"), F_OK), 0);
+    assert_null(json_object_get(result, "body"));
+    json_decref(result);
+    result = result_of(make_file("/bytes/0", "empty", ""));
+    assert_true(holds(text_at(result, "file"), ""));
+    json_decref(result);
+}
+
+static void no_path_leads_out_of_the_root(void **state)
+{
+    const char *outside = harness_path("outside");
+
+    (void)state;
+    assert_int_equal(mkdir(outside, 0700), 0);
+    assert_int_equal(symlink(outside, harness_path("root/link")), 0);
+    assert_int_equal(symlink("..", harness_path("root/up")), 0);
+    expect_one("fetch.output", make_file("/bytes/1", "../outside/x", ""));
+    expect_one("fetch.output", make_file("/bytes/1", "link/x", ""));
+    expect_one("", make_file("/bytes/1", "up/y", "")); /* ".." of a root is the root */
+    assert_int_equal(access(harness_path("root/y"), F_OK), 0);
+    assert_int_equal(count_entries(outside), 2);
+    assert_int_equal(symlink(harness_path("outside/z"), harness_path("root/z")), 0);
+    expect_one("", make_file("/bytes/1", "z", "")); /* takes the link's place */
+    assert_int_equal(count_entries(outside), 2);
+}
+
+/* In a process of its own, from which openat2() is taken away. 0: all went as it should. */
+static int write_without_openat2(const char *where)
+{
+    struct sock_filter code[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 0), /* struct seccomp_data.nr */
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_openat2, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    struct sock_fprog program = {.len = sizeof code / sizeof *code, .filter = code};
+    struct argosy_error err;
+    char path[256];
+    const char *written;
+    output_t *output;
+
+    if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
+        prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) < 0)
+        return 1;
+    snprintf(path, sizeof path, "%s/a/b/c", where);
+    if (output_new(&output, path, &where, 1, &err) < 0 ||
+        output_write(output, "new", 3, &err) < 0 || output_commit(output, "", &written, &err) < 0)
+        return 2;
+    output_destroy(&output);
+    snprintf(path, sizeof path, "%s/link/x", where);
+    if (output_new(&output, path, &where, 1, &err) != ARGOSY_EIO)
+        return 3;
+    return 0;
+}
+
+static void files_are_written_also_where_there_is_no_openat2(void **state)
+{
+    int status;
+    pid_t pid;
+
+    (void)state;
+    assert_int_equal(symlink("/", harness_path("root/link")), 0);
+    pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0)
+        _exit(write_without_openat2(root));
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+    assert_true(holds(harness_path("root/a/b/c"), "new"));
+}
+
+/* ---- many
+ * ---------------------------------------------------------------------------------------------- */
+
+static void two_hundred_answers_of_a_second_take_a_second(void **state)
+{
+    int64_t began_at = ag_clock_mono_ms(), took;
+
+    (void)state;
+    for (int i = 0; i < SLOTS; i++)
+        make("{'url': 'http://%s/delay/1000'}", http);
+    run_all();
+    took = ag_clock_mono_ms() - began_at;
+    for (int i = 0; i < SLOTS; i++)
+        expect(&jobs[i], "");
+    print_message("%d in %lld ms\n", SLOTS, (long long)took);
+    assert_true(took < 1300 * SLOWER);
+}
+
+static void two_thousand_of_all_sorts_each_get_their_own(void **state)
+{
+    static const struct {
+        const char *path, *type;
+    } sorts[] = {
+        {"/bytes/1000", ""},
+        {"/page/7", ""},
+        {"/status/404", "fetch.http.client.404"},
+        {"/delay/5/10", ""},
+        {"/reset", "fetch.connect"},
+        {"/chunked", ""},
+        {"/resetmid", "fetch.truncated"},
+        {"/redirect/2", ""},
+        {"/gzip", ""},
+        {"/empty", "fetch.connect"},
+    };
+    enum { SORTS = sizeof sorts / sizeof *sorts };
+    struct timespec before, after;
+
+    (void)state;
+    for (int i = 0; i < JOBS_MAX; i++)
+        make("{'url': 'http://%s%s'}", http, sorts[i % SORTS].path);
+    begin_next = true;
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &before);
+    while (begun < SLOTS)
+        begin(&jobs[begun]);
+    run_until(made);
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &after);
+    for (int i = 0; i < JOBS_MAX; i++)
+        expect(&jobs[i], sorts[i % SORTS].type);
+    print_message("%lld us of CPU for each\n",
+                  (long long)((after.tv_sec - before.tv_sec) * 1000000 +
+                              (after.tv_nsec - before.tv_nsec) / 1000) /
+                      JOBS_MAX);
+}
+
+static void a_stopped_fetch_ends_at_once_wherever_it_is(void **state)
+{
+    struct job *stopped[] = {
+        make("{'url': 'http://%s/hang'}", http), make("{'url': 'http://%s/slow/1000/10'}", http),
+        make_file("/slow/1000/10", "half", ""),
+        make("{'url': 'http://%s/bytes/10'}", http), /* not even begun */
+    };
+    struct job *goes_on = make("{'url': 'http://%s/delay/300'}", http);
+    int64_t until;
+
+    (void)state;
+    for (int i = 0; i < 3; i++)
+        begin(stopped[i]);
+    begun++;
+    begin(goes_on);
+    begun--;
+    until = ag_clock_mono_ms() + 100;
+    while (ag_clock_mono_ms() < until)
+        turn();
+    assert_int_equal(count_entries(root), 3); /* the half file */
+    begin(stopped[3]);
+    for (int i = 0; i < 4; i++) {
+        assert_false(stopped[i]->done);
+        atomic_store(&stopped[i]->task.stop, STOP_CANCEL);
+        engine->stop(engine, &stopped[i]->task);
+        expect(stopped[i], "cancelled");
+    }
+    assert_int_equal(count_entries(root), 2);
+    run_until(5);
+    expect(goes_on, "");
+    expect_one("", make("{'url': 'http://%s/bytes/10'}", http));
+}
+
+static void an_engine_may_go_while_fetches_run(void **state)
+{
+    (void)state;
+    begin(make("{'url': 'http://%s/hang'}", http));
+    begin(make_file("/slow/1000/10", "half", ""));
+    begin(make("{'url': 'http://localhost/'}"));
+    for (int i = 0; i < 20; i++)
+        turn();
+    engine->destroy(&engine);
+    assert_null(engine);
+    assert_int_equal(count_entries(root), 2);
+    start_engine(1, NULL);
+}
+
+static void a_wrong_configuration_is_refused(void **state)
+{
+    static const char *const nowhere[] = {"/no/such/directory"}, *const no_net[] = {"10.0.0.0/99"};
+    const struct fetch_config wrong[] = {
+        {.slots = 0},
+        {.slots = AG_SLOTS_MAX + 1},
+        {.slots = 1, .ca_file = "/no/such/file"},
+        {.slots = 1, .roots = nowhere, .roots_count = 1},
+        {.slots = 1, .allow_net = no_net, .allow_net_count = 1},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        struct handler *none = NULL;
+        struct argosy_error err = {0};
+
+        assert_fails(fetch_handler_new(&none, &wrong[i], &err), ARGOSY_EINVAL);
+        assert_null(none);
+        assert_true(err.message[0] != '\0');
+    }
+}
+
+int main(void)
+{
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+    const struct CMUnitTest tests[] = {
+        TEST(every_misbehaviour_has_its_type),
+        TEST(what_cannot_be_asked_is_refused_at_once),
+        TEST(an_error_tells_what_is_known),
+        TEST(a_status_is_a_better_reason_than_the_page_beside_it),
+        TEST(what_a_server_asks_to_wait_for_is_told_within_bounds),
+        TEST(repeated_headers_are_joined_and_cookies_kept_apart),
+        TEST(bodies_are_decoded_counted_and_text_or_bytes),
+        TEST(methods_reach_the_server_as_they_should),
+        TEST(connections_are_kept_also_over_tls),
+        TEST(each_limit_of_time_strikes_when_it_is_over),
+        TEST(connecting_has_a_limit_of_its_own),
+        TEST(private_addresses_are_refused_also_behind_names_and_redirects),
+        TEST(a_failed_fetch_leaves_what_was_there),
+        TEST(a_file_appears_when_it_is_whole),
+        TEST(no_path_leads_out_of_the_root),
+        TEST(files_are_written_also_where_there_is_no_openat2),
+        TEST(two_hundred_answers_of_a_second_take_a_second),
+        TEST(two_thousand_of_all_sorts_each_get_their_own),
+        TEST(a_stopped_fetch_ends_at_once_wherever_it_is),
+        TEST(an_engine_may_go_while_fetches_run),
+        TEST(a_wrong_configuration_is_refused),
+    };
+
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

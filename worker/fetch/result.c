@@ -1,0 +1,229 @@
+#include "worker/fetch/result.h"
+
+#include <msgpack/pack.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "common/limits.h"
+#include "common/wire.h"
+
+static void put_text(msgpack_packer *p, const char *text)
+{
+    msgpack_pack_str_with_body(p, text, strlen(text));
+}
+
+static void put_pair(msgpack_packer *p, const char *key, const char *value)
+{
+    struct ag_bytes bytes = ag_bytes_of_text(value ? value : "");
+
+    put_text(p, key);
+    if (ag_is_utf8(bytes))
+        put_text(p, value ? value : "");
+    else
+        msgpack_pack_bin_with_body(p, value, bytes.size);
+}
+
+static void put_number(msgpack_packer *p, const char *key, uint64_t value)
+{
+    put_text(p, key);
+    msgpack_pack_uint64(p, value);
+}
+
+static void put_bool(msgpack_packer *p, const char *key, bool value)
+{
+    put_text(p, key);
+    if (value)
+        msgpack_pack_true(p);
+    else
+        msgpack_pack_false(p);
+}
+
+static const char *version_name(CURL *easy)
+{
+    long version = 0;
+
+    curl_easy_getinfo(easy, CURLINFO_HTTP_VERSION, &version);
+    switch (version) {
+    case CURL_HTTP_VERSION_1_0:
+        return "1.0";
+    case CURL_HTTP_VERSION_1_1:
+        return "1.1";
+    case CURL_HTTP_VERSION_2_0:
+        return "2";
+    case CURL_HTTP_VERSION_3:
+        return "3";
+    default:
+        return "";
+    }
+}
+
+static void print_peer(CURL *easy, char out[POLICY_TEXT_SIZE])
+{
+    char *address = NULL;
+    long port = 0;
+
+    curl_easy_getinfo(easy, CURLINFO_PRIMARY_IP, &address);
+    curl_easy_getinfo(easy, CURLINFO_PRIMARY_PORT, &port);
+    if (address == NULL || address[0] == '\0')
+        out[0] = '\0';
+    else
+        snprintf(out, POLICY_TEXT_SIZE, strchr(address, ':') ? "[%s]:%ld" : "%s:%ld", address,
+                 port);
+}
+
+static void put_times(msgpack_packer *p, CURL *easy)
+{
+    static const struct {
+        const char *name;
+        CURLINFO info;
+    } times[] = {{"dns", CURLINFO_NAMELOOKUP_TIME_T},
+                 {"connect", CURLINFO_CONNECT_TIME_T},
+                 {"tls", CURLINFO_APPCONNECT_TIME_T},
+                 {"first_byte", CURLINFO_STARTTRANSFER_TIME_T},
+                 {"total", CURLINFO_TOTAL_TIME_T}};
+
+    put_text(p, "time_ms");
+    msgpack_pack_map(p, 5);
+    for (size_t i = 0; i < 5; i++) {
+        curl_off_t us = 0;
+
+        curl_easy_getinfo(easy, times[i].info, &us);
+        put_text(p, times[i].name);
+        msgpack_pack_double(p, (double)us / 1000);
+    }
+}
+
+/* One pair of "name\0value\0", and where the next begins. */
+static const char *next_header(const char *at, const char **name, const char **value)
+{
+    *name = at;
+    *value = at + strlen(at) + 1;
+    return *value + strlen(*value) + 1;
+}
+
+/* Whether there is a header of that name before `at`. */
+static bool came_before(const char *first, const char *at, const char *wanted)
+{
+    const char *name, *value;
+
+    while (first < at) {
+        first = next_header(first, &name, &value);
+        if (strcmp(name, wanted) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* Repeated names are joined as RFC 9110 5.3 says; cookies, which must not be, by line ends. */
+static void put_headers(msgpack_packer *p, const struct ag_buffer *headers)
+{
+    const char *first = headers->size > 0 ? (const char *)headers->data : "";
+    const char *end = first + headers->size;
+    const char *name, *value, *at;
+    uint32_t count = 0;
+
+    for (at = first; at < end;) {
+        const char *here = at;
+
+        at = next_header(at, &name, &value);
+        count += !came_before(first, here, name);
+    }
+    put_text(p, "headers");
+    msgpack_pack_map(p, count);
+    for (at = first; at < end;) {
+        struct ag_buffer joined = ag_buffer_empty(TRANSFER_HEADER_BYTES_MAX);
+        const char *here = at, *more_name, *more_value;
+
+        at = next_header(at, &name, &value);
+        if (came_before(first, here, name))
+            continue;
+        ag_buffer_text(&joined, value);
+        for (const char *more = at; more < end;) {
+            more = next_header(more, &more_name, &more_value);
+            if (strcmp(more_name, name) == 0) {
+                ag_buffer_text(&joined, strcmp(name, "set-cookie") == 0 ? "\n" : ", ");
+                ag_buffer_text(&joined, more_value);
+            }
+        }
+        put_pair(p, name, ag_buffer_as_text(&joined));
+        ag_buffer_free(&joined);
+    }
+}
+
+static void put_body(msgpack_packer *p, const struct transfer *self, const char *file)
+{
+    if (file != NULL) {
+        put_pair(p, "file", file);
+        return;
+    }
+    put_text(p, "body");
+    if (ag_is_utf8(ag_buffer_bytes(&self->body)))
+        msgpack_pack_str_with_body(p, self->body.data, self->body.size);
+    else
+        msgpack_pack_bin_with_body(p, self->body.data, self->body.size);
+}
+
+void result_write(const struct transfer *self, const char *sha256, const char *file,
+                  struct ag_buffer *out)
+{
+    char *url = NULL, *type = NULL, peer[POLICY_TEXT_SIZE];
+    long redirects = 0, connects = 0;
+    curl_off_t wire = 0;
+    bool has_body = file != NULL || self->request.body == FETCH_BODY_INLINE;
+    msgpack_packer packer;
+
+    *out = ag_buffer_empty(AG_RESULT_BYTES_MAX);
+    msgpack_packer_init(&packer, out, ag_buffer_write);
+    curl_easy_getinfo(self->easy, CURLINFO_EFFECTIVE_URL, &url);
+    curl_easy_getinfo(self->easy, CURLINFO_CONTENT_TYPE, &type);
+    curl_easy_getinfo(self->easy, CURLINFO_REDIRECT_COUNT, &redirects);
+    curl_easy_getinfo(self->easy, CURLINFO_NUM_CONNECTS, &connects);
+    curl_easy_getinfo(self->easy, CURLINFO_SIZE_DOWNLOAD_T, &wire);
+    print_peer(self->easy, peer);
+    msgpack_pack_map(&packer, has_body ? 14 : 13);
+    put_pair(&packer, "url", self->request.url);
+    put_pair(&packer, "final_url", url);
+    put_number(&packer, "status", (uint64_t)self->status);
+    put_headers(&packer, &self->headers);
+    put_number(&packer, "bytes", self->bytes);
+    put_number(&packer, "wire_bytes", (uint64_t)wire);
+    put_pair(&packer, "sha256", sha256);
+    put_pair(&packer, "content_type", type);
+    put_pair(&packer, "http_version", version_name(self->easy));
+    put_bool(&packer, "reused", connects == 0);
+    put_number(&packer, "redirects", (uint64_t)redirects);
+    put_times(&packer, self->easy);
+    put_pair(&packer, "peer", peer);
+    if (has_body)
+        put_body(&packer, self, file);
+}
+
+void result_write_failure(const struct transfer *self, CURLcode code, struct outcome *outcome)
+{
+    const struct cause *cause = &self->cause;
+    char peer[POLICY_TEXT_SIZE];
+    msgpack_packer packer;
+
+    print_peer(self->easy, peer);
+    outcome_fini(outcome);
+    snprintf(outcome->type, sizeof outcome->type, "%s", cause->type);
+    outcome->retryable = cause->retryable;
+    outcome->retry_after_ms = cause->retry_after_ms;
+    outcome->error = ag_buffer_empty(AG_RESULT_BYTES_MAX);
+    msgpack_packer_init(&packer, &outcome->error, ag_buffer_write);
+    msgpack_pack_map(&packer, 5);
+    put_pair(&packer, "type", cause->type);
+    put_pair(&packer, "message", cause->message);
+    put_pair(&packer, "subject", self->request.url);
+    put_bool(&packer, "retryable", cause->retryable);
+    put_text(&packer, "detail");
+    msgpack_pack_map(&packer, (self->status > 0) + (code != CURLE_OK) + (peer[0] != '\0'));
+    if (self->status > 0)
+        put_number(&packer, "status", (uint64_t)self->status);
+    if (code != CURLE_OK)
+        put_pair(&packer, "curl", curl_easy_strerror(code));
+    if (peer[0] != '\0')
+        put_pair(&packer, "peer", peer);
+    if (outcome->error.failed)
+        ag_buffer_free(&outcome->error);
+}
