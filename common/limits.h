@@ -22,7 +22,13 @@
     X(SLOTS_MAX, 16384, "jobs", "what one worker may hold")                                      \
     X(RETRY_SELECTORS_MAX, 16, "selectors", "which failures are worth another attempt")          \
     X(ATTEMPTS_MAX, 100, "attempts", "retries of one job")                                       \
-    X(LOST_MAX, 3, "losses", "a job that kills this many workers is a poison job")
+    X(LOST_MAX, 3, "losses", "a job that kills this many workers is a poison job")               \
+    X(PRIORITIES, 10, "levels", "0 is the most urgent, 9 the least")                             \
+    X(PRIORITY_DEFAULT, 5, "", "room on both sides")                                             \
+    X(AFTER_MAX, 64, "ids", "what one job waits for")                                            \
+    X(INPUTS_BYTES_MAX, 7 << 20, "bytes", "results handed on to one job; fits in a message")     \
+    X(NESTING_MAX, 8, "levels", "groups within groups")                                          \
+    X(PERMILLE_UNKNOWN, 1001, "", "a progress whose end is not known")
 
 enum {
 #define X(name, value, unit, why) AG_##name = (value),

@@ -18,6 +18,9 @@
     X(12, RESULTS, results, "W", "how attempts ended")                                             \
     X(13, RECORDED, recorded, "B", "these results are recorded; forget them")                      \
     X(14, STOP, stop, "B", "end these attempts and confirm")                                       \
+    X(15, RECALL, recall, "B", "hand back those of these attempts that have not begun")            \
+    X(16, DRAIN, drain, "B", "take no more jobs, hand back what has not begun, and leave")         \
+    X(17, PROGRESS, progress, "W", "how far attempts are, and what they have made so far")         \
     X(20, SUBMIT, submit, "C", "groups and jobs to accept")                                        \
     X(21, ACCEPTED, accepted, "B", "what became of a SUBMIT")                                      \
     X(22, WATCH, watch, "C", "follow a group or a job from a cursor")                              \
@@ -25,8 +28,10 @@
     X(24, MORE, more, "C", "events up to here are taken; send so many more")                       \
     X(25, CANCEL, cancel, "C", "stop jobs and groups")                                             \
     X(26, SEAL, seal, "C", "no more jobs will join this group")                                    \
+    X(27, NEWS, news, "B", "progress and partial results of what a client watches")                \
     X(30, QUERY, query, "C", "a question for people's tools")                                      \
-    X(31, ANSWER, answer, "B", "what became of a CANCEL, SEAL or QUERY")
+    X(31, ANSWER, answer, "B", "what became of a CANCEL, SEAL, QUERY or CONTROL")                  \
+    X(32, CONTROL, control, "C", "an order of people's tools: pause, drain, retry, schedule...")
 
 enum ag_message {
 #define X(number, NAME, name, senders, meaning) AG_##NAME = (number),

@@ -159,18 +159,39 @@ static void read_welcome(struct ag_reader *r, struct proto_welcome *m)
     m->unix_ms = read_u64(r);
 }
 
+static struct proto_input read_input(struct ag_reader *r)
+{
+    uint32_t extra = begin_fields(r, 4);
+    struct proto_input input;
+
+    input.job = ag_read_id(r);
+    input.kind = read_name(r);
+    input.state = (uint32_t)ag_read_whole(r, PROTO_JOB_CANCELLED);
+    if (input.state == 0)
+        r->failed = true;
+    input.result = ag_read_bin_or_nil(r, AG_RESULT_BYTES_MAX);
+    end_fields(r, extra);
+    return input;
+}
+
 static void read_jobs(struct ag_reader *r, struct proto_jobs *m)
 {
     m->count = read_count(r, AG_MESSAGE_ITEMS_MAX);
     for (uint32_t i = 0; i < m->count; i++) {
         struct proto_job *job = &m->items[i];
-        uint32_t extra = begin_fields(r, 7);
+        uint32_t extra = begin_fields(r, 8);
+        const uint8_t *begin;
 
         job->token = read_token_fields(r);
         job->kind = read_name(r);
         job->run_ms = read_u32(r);
         job->grace_ms = read_u32(r);
         job->payload = ag_read_bin(r, AG_MESSAGE_BYTES_MAX);
+        job->inputs_count = read_count(r, AG_WIRE_OBJECTS_MAX);
+        begin = r->at;
+        for (uint32_t k = 0; k < job->inputs_count && !r->failed; k++)
+            read_input(r);
+        job->inputs = ag_bytes_of(begin, (size_t)(r->at - begin));
         end_fields(r, extra);
     }
 }
@@ -207,18 +228,66 @@ static void read_tokens(struct ag_reader *r, struct proto_tokens *m)
         m->items[i] = read_token(r);
 }
 
+static uint32_t read_permille(struct ag_reader *r)
+{
+    return (uint32_t)ag_read_whole(r, AG_PERMILLE_UNKNOWN);
+}
+
+static void read_progress(struct ag_reader *r, struct proto_progress *m)
+{
+    m->count = read_count(r, AG_MESSAGE_ITEMS_MAX);
+    for (uint32_t i = 0; i < m->count; i++) {
+        struct proto_progress_item *item = &m->items[i];
+        uint32_t extra = begin_fields(r, 7);
+
+        item->token = read_token_fields(r);
+        item->permille = read_permille(r);
+        item->note = read_words(r);
+        item->sequence = read_u32(r);
+        item->partial = ag_read_bin_or_nil(r, AG_RESULT_BYTES_MAX);
+        end_fields(r, extra);
+    }
+}
+
+static void read_news(struct ag_reader *r, struct proto_news *m)
+{
+    m->watch = read_u32(r);
+    m->count = read_count(r, AG_MESSAGE_ITEMS_MAX);
+    for (uint32_t i = 0; i < m->count; i++) {
+        struct proto_news_item *item = &m->items[i];
+        uint32_t extra = begin_fields(r, 8);
+
+        item->job = ag_read_id(r);
+        item->index = read_u32(r);
+        item->kind = read_name(r);
+        item->attempt = read_u32(r);
+        item->permille = read_permille(r);
+        item->note = read_words(r);
+        item->sequence = read_u32(r);
+        item->partial = ag_read_bin_or_nil(r, AG_RESULT_BYTES_MAX);
+        end_fields(r, extra);
+    }
+}
+
 static void read_group(struct ag_reader *r, struct proto_group *group)
 {
-    uint32_t extra = begin_fields(r, 6);
+    uint32_t extra = begin_fields(r, 13);
 
     group->id = ag_read_id(r);
     group->name = read_words(r);
-    group->policy = (enum proto_policy)ag_read_whole(r, PROTO_TASKGROUP);
+    group->policy = (enum proto_policy)ag_read_whole(r, PROTO_RACE);
     if (group->policy == 0)
         r->failed = true;
     group->failures_max = read_u32(r);
     group->deadline_ms = read_u32(r);
     group->concurrency = read_u32(r);
+    group->parent = ag_read_id_or_nil(r);
+    group->failures_percent = (uint32_t)ag_read_whole(r, 100);
+    group->successes = read_u32(r);
+    group->successes_min = read_u32(r);
+    group->is_gentle = ag_read_bool(r);
+    group->rate_per_minute = read_u32(r);
+    group->ttl_ms = read_u32(r);
     end_fields(r, extra);
 }
 
@@ -238,9 +307,18 @@ static struct proto_retry read_retry(struct ag_reader *r)
     return retry;
 }
 
+static struct ag_bytes read_ids(struct ag_reader *r, uint32_t max)
+{
+    struct ag_bytes ids = ag_read_bin(r, max * sizeof(struct ag_id));
+
+    if (ids.size % sizeof(struct ag_id) != 0)
+        r->failed = true;
+    return ids;
+}
+
 static void read_submit_job(struct ag_reader *r, struct proto_submit_job *job)
 {
-    uint32_t extra = begin_fields(r, 10);
+    uint32_t extra = begin_fields(r, 21);
 
     job->id = ag_read_id(r);
     job->group = ag_read_id_or_nil(r);
@@ -252,6 +330,17 @@ static void read_submit_job(struct ag_reader *r, struct proto_submit_job *job)
     job->grace_ms = read_u32(r);
     job->retry = read_retry(r);
     job->payload = ag_read_bin(r, AG_MESSAGE_BYTES_MAX);
+    job->priority = (uint32_t)ag_read_whole(r, AG_PRIORITIES - 1);
+    job->queue = read_name(r);
+    job->key = read_words(r);
+    job->key_max = read_u32(r);
+    job->key_delay_ms = read_u32(r);
+    job->after = read_ids(r, AG_AFTER_MAX);
+    job->after_any = ag_read_bool(r);
+    job->unique = read_words(r);
+    job->unique_policy = (enum proto_unique)ag_read_whole(r, PROTO_UNIQUE_REPLACE);
+    job->requires = read_words(r);
+    job->ttl_ms = read_u32(r);
     end_fields(r, extra);
 }
 
@@ -324,7 +413,7 @@ static void read_event(struct ag_reader *r, struct proto_event *event)
 
 static struct proto_counts read_counts(struct ag_reader *r)
 {
-    uint32_t extra = begin_fields(r, 7);
+    uint32_t extra = begin_fields(r, 8);
     struct proto_counts counts;
 
     counts.total = read_u64(r);
@@ -334,6 +423,7 @@ static struct proto_counts read_counts(struct ag_reader *r)
     counts.failed = read_u64(r);
     counts.cancelled = read_u64(r);
     counts.retried = read_u64(r);
+    counts.unconfirmed = read_u64(r);
     end_fields(r, extra);
     return counts;
 }
@@ -367,6 +457,7 @@ static const uint8_t fields_of[] = {
     [AG_BYE] = 1,   [AG_CREDIT] = 1,  [AG_JOBS] = 1,     [AG_RESULTS] = 1, [AG_RECORDED] = 1,
     [AG_STOP] = 1,  [AG_SUBMIT] = 3,  [AG_ACCEPTED] = 6, [AG_WATCH] = 5,   [AG_EVENTS] = 9,
     [AG_MORE] = 3,  [AG_CANCEL] = 2,  [AG_SEAL] = 2,     [AG_QUERY] = 3,   [AG_ANSWER] = 4,
+    [AG_RECALL] = 1, [AG_DRAIN] = 1,  [AG_PROGRESS] = 1, [AG_NEWS] = 2,    [AG_CONTROL] = 3,
 };
 
 static void read_fields(struct ag_reader *r, struct proto *out)
@@ -401,7 +492,17 @@ static void read_fields(struct ag_reader *r, struct proto *out)
         break;
     case AG_RECORDED:
     case AG_STOP:
+    case AG_RECALL:
         read_tokens(r, &out->stop);
+        break;
+    case AG_DRAIN:
+        out->drain.grace_ms = read_u32(r);
+        break;
+    case AG_PROGRESS:
+        read_progress(r, &out->progress);
+        break;
+    case AG_NEWS:
+        read_news(r, &out->news);
         break;
     case AG_SUBMIT:
         read_submit(r, &out->submit);
@@ -428,9 +529,10 @@ static void read_fields(struct ag_reader *r, struct proto *out)
         out->seal.group = ag_read_id(r);
         break;
     case AG_QUERY:
+    case AG_CONTROL:
         out->query.request = read_u64(r);
         out->query.verb = read_name(r);
-        out->query.arguments = ag_read_bin(r, AG_TEXT_BYTES_MAX);
+        out->query.arguments = ag_read_bin(r, 2 * AG_PAYLOAD_BYTES_MAX);
         break;
     case AG_ANSWER:
         out->answer.request = read_u64(r);
@@ -495,6 +597,29 @@ bool ag_proto_next_attempt(struct ag_bytes *list, struct proto_attempt *attempt)
     AG_ASSERT(!r.failed);
     *list = ag_bytes_of(r.at, (size_t)(r.end - r.at));
     return true;
+}
+
+bool ag_proto_next_input(struct ag_bytes *list, struct proto_input *input)
+{
+    struct ag_reader r = ag_reader_of(*list);
+
+    if (list->size == 0)
+        return false;
+    *input = read_input(&r);
+    AG_ASSERT(!r.failed);
+    *list = ag_bytes_of(r.at, (size_t)(r.end - r.at));
+    return true;
+}
+
+int ag_proto_decode_job(struct ag_bytes bytes, struct proto_submit_job *out,
+                        struct argosy_error *err)
+{
+    struct ag_reader r = ag_reader_of(bytes);
+
+    if (ag_wire_check(bytes, AG_WIRE_DEPTH_MAX, AG_WIRE_OBJECTS_MAX) < 0)
+        return ag_fail(err, ARGOSY_EPROTO, "not one sound msgpack value");
+    read_submit_job(&r, out);
+    return r.failed ? ag_fail(err, ARGOSY_EPROTO, "not a job") : 0;
 }
 
 /* ---- writing ------------------------------------------------------------------------------- */
@@ -599,12 +724,14 @@ static void put_jobs(msgpack_packer *p, const struct proto_jobs *m)
     for (uint32_t i = 0; i < m->count; i++) {
         const struct proto_job *job = &m->items[i];
 
-        msgpack_pack_array(p, 7);
+        msgpack_pack_array(p, 8);
         put_token_fields(p, &job->token);
         put_text(p, job->kind);
         msgpack_pack_uint32(p, job->run_ms);
         msgpack_pack_uint32(p, job->grace_ms);
         put_bin(p, job->payload);
+        msgpack_pack_array(p, job->inputs_count);
+        put_raw(p, job->inputs);
     }
 }
 
@@ -635,27 +762,71 @@ static void put_tokens(msgpack_packer *p, const struct proto_tokens *m)
         put_token(p, &m->items[i]);
 }
 
+static void put_progress(msgpack_packer *p, const struct proto_progress *m)
+{
+    msgpack_pack_array(p, m->count);
+    for (uint32_t i = 0; i < m->count; i++) {
+        const struct proto_progress_item *item = &m->items[i];
+
+        msgpack_pack_array(p, 7);
+        put_token_fields(p, &item->token);
+        msgpack_pack_uint32(p, item->permille);
+        put_text(p, item->note);
+        msgpack_pack_uint32(p, item->sequence);
+        put_bin_or_nil(p, item->partial);
+    }
+}
+
+static void put_news(msgpack_packer *p, const struct proto_news *m)
+{
+    msgpack_pack_uint32(p, m->watch);
+    msgpack_pack_array(p, m->count);
+    for (uint32_t i = 0; i < m->count; i++) {
+        const struct proto_news_item *item = &m->items[i];
+
+        msgpack_pack_array(p, 8);
+        put_id(p, &item->job);
+        msgpack_pack_uint32(p, item->index);
+        put_text(p, item->kind);
+        msgpack_pack_uint32(p, item->attempt);
+        msgpack_pack_uint32(p, item->permille);
+        put_text(p, item->note);
+        msgpack_pack_uint32(p, item->sequence);
+        put_bin_or_nil(p, item->partial);
+    }
+}
+
+static void put_id_or_nil(msgpack_packer *p, const struct ag_id *id)
+{
+    if (ag_id_is_zero(id))
+        msgpack_pack_nil(p);
+    else
+        put_id(p, id);
+}
+
 static void put_group(msgpack_packer *p, const struct proto_group *group)
 {
-    msgpack_pack_array(p, 6);
+    msgpack_pack_array(p, 13);
     put_id(p, &group->id);
     put_text(p, group->name);
     msgpack_pack_uint32(p, group->policy);
     msgpack_pack_uint32(p, group->failures_max);
     msgpack_pack_uint32(p, group->deadline_ms);
     msgpack_pack_uint32(p, group->concurrency);
+    put_id_or_nil(p, &group->parent);
+    msgpack_pack_uint32(p, group->failures_percent);
+    msgpack_pack_uint32(p, group->successes);
+    msgpack_pack_uint32(p, group->successes_min);
+    put_bool(p, group->is_gentle);
+    msgpack_pack_uint32(p, group->rate_per_minute);
+    msgpack_pack_uint32(p, group->ttl_ms);
 }
 
 static void put_submit_job(msgpack_packer *p, const struct proto_submit_job *job)
 {
-    const struct ag_id none = {0};
-
-    msgpack_pack_array(p, 10);
+    msgpack_pack_array(p, 21);
     put_id(p, &job->id);
-    if (memcmp(&job->group, &none, sizeof none) == 0)
-        msgpack_pack_nil(p);
-    else
-        put_id(p, &job->group);
+    put_id_or_nil(p, &job->group);
     msgpack_pack_uint32(p, job->index);
     put_text(p, job->kind);
     msgpack_pack_uint32(p, job->run_ms);
@@ -669,6 +840,17 @@ static void put_submit_job(msgpack_packer *p, const struct proto_submit_job *job
     msgpack_pack_uint32(p, job->retry.cap_ms);
     put_text(p, job->retry.selectors);
     put_bin(p, job->payload);
+    msgpack_pack_uint32(p, job->priority);
+    put_text(p, job->queue);
+    put_text(p, job->key);
+    msgpack_pack_uint32(p, job->key_max);
+    msgpack_pack_uint32(p, job->key_delay_ms);
+    put_bin(p, job->after);
+    put_bool(p, job->after_any);
+    put_text(p, job->unique);
+    msgpack_pack_uint32(p, job->unique_policy);
+    put_text(p, job->requires);
+    msgpack_pack_uint32(p, job->ttl_ms);
 }
 
 static void put_submit(msgpack_packer *p, const struct proto_submit *m)
@@ -731,7 +913,7 @@ static void put_events(msgpack_packer *p, const struct proto_events *m)
     msgpack_pack_uint32(p, m->watch);
     msgpack_pack_uint64(p, m->cursor);
     msgpack_pack_uint32(p, m->end);
-    msgpack_pack_array(p, 7);
+    msgpack_pack_array(p, 8);
     msgpack_pack_uint64(p, m->counts.total);
     msgpack_pack_uint64(p, m->counts.waiting);
     msgpack_pack_uint64(p, m->counts.running);
@@ -739,6 +921,7 @@ static void put_events(msgpack_packer *p, const struct proto_events *m)
     msgpack_pack_uint64(p, m->counts.failed);
     msgpack_pack_uint64(p, m->counts.cancelled);
     msgpack_pack_uint64(p, m->counts.retried);
+    msgpack_pack_uint64(p, m->counts.unconfirmed);
     put_text(p, m->failure);
     put_text(p, m->name);
     msgpack_pack_uint64(p, m->wall_ms);
@@ -794,7 +977,17 @@ void ag_proto_encode(struct ag_buffer *out, const struct proto *message)
         break;
     case AG_RECORDED:
     case AG_STOP:
+    case AG_RECALL:
         put_tokens(p, &message->stop);
+        break;
+    case AG_DRAIN:
+        msgpack_pack_uint32(p, message->drain.grace_ms);
+        break;
+    case AG_PROGRESS:
+        put_progress(p, &message->progress);
+        break;
+    case AG_NEWS:
+        put_news(p, &message->news);
         break;
     case AG_SUBMIT:
         put_submit(p, &message->submit);
@@ -821,6 +1014,7 @@ void ag_proto_encode(struct ag_buffer *out, const struct proto *message)
         put_id(p, &message->seal.group);
         break;
     case AG_QUERY:
+    case AG_CONTROL:
         msgpack_pack_uint64(p, message->query.request);
         put_text(p, message->query.verb);
         put_bin(p, message->query.arguments);
@@ -854,4 +1048,24 @@ void ag_proto_append_attempt(struct ag_buffer *list, const struct proto_attempt 
     msgpack_pack_uint32(p, attempt->run_ms);
     put_text(p, attempt->type);
     put_text(p, attempt->message);
+}
+
+void ag_proto_append_input(struct ag_buffer *list, const struct proto_input *input)
+{
+    msgpack_packer packer, *p = &packer;
+
+    msgpack_packer_init(p, list, ag_buffer_write);
+    msgpack_pack_array(p, 4);
+    put_id(p, &input->job);
+    put_text(p, input->kind);
+    msgpack_pack_uint32(p, input->state);
+    put_bin_or_nil(p, input->result);
+}
+
+void ag_proto_encode_job(struct ag_buffer *out, const struct proto_submit_job *job)
+{
+    msgpack_packer packer;
+
+    msgpack_packer_init(&packer, out, ag_buffer_write);
+    put_submit_job(&packer, job);
 }

@@ -75,12 +75,22 @@ struct proto_credit {
     struct proto_kind kinds[AG_KINDS_MAX];
 };
 
+/* How something that a job waited for has ended. */
+struct proto_input {
+    struct ag_id job;
+    struct ag_bytes kind;
+    uint32_t state; /* enum proto_state */
+    struct ag_bytes result;
+};
+
 struct proto_job {
     struct proto_token token;
     struct ag_bytes kind;
     uint32_t run_ms;   /* its run limit, enforced by the worker; 0 none */
     uint32_t grace_ms; /* between a stop that asks and one that insists */
     struct ag_bytes payload;
+    uint32_t inputs_count; /* of what it waited for, in that order */
+    struct ag_bytes inputs; /* read them with ag_proto_next_input() */
 };
 
 struct proto_jobs {
@@ -112,24 +122,49 @@ struct proto_results {
     struct proto_result items[AG_MESSAGE_ITEMS_MAX];
 };
 
-/* RECORDED and STOP. */
+/* RECORDED, STOP and RECALL. */
 struct proto_tokens {
     uint32_t count;
     struct proto_token items[AG_MESSAGE_ITEMS_MAX];
 };
 
+struct proto_drain {
+    uint32_t grace_ms; /* how long running attempts may go on */
+};
+
+struct proto_progress_item {
+    struct proto_token token;
+    uint32_t permille; /* 0-1000, or AG_PERMILLE_UNKNOWN */
+    struct ag_bytes note;
+    uint32_t sequence; /* of partial results, from 1; 0: this is progress only */
+    struct ag_bytes partial;
+};
+
+struct proto_progress {
+    uint32_t count;
+    struct proto_progress_item items[AG_MESSAGE_ITEMS_MAX];
+};
+
 enum proto_policy {
-    PROTO_GATHER = 1,   /* every job runs, whatever fails */
-    PROTO_TASKGROUP = 2 /* more failures than failures_max cancel the rest */
+    PROTO_GATHER = 1,    /* every job runs, whatever fails */
+    PROTO_TASKGROUP = 2, /* more failures than failures_max cancel the rest */
+    PROTO_RACE = 3       /* the first success cancels the rest */
 };
 
 struct proto_group {
     struct ag_id id;
     struct ag_bytes name;
     enum proto_policy policy;
-    uint32_t failures_max; /* how many it tolerates: the next one cancels the rest (taskgroup) */
+    uint32_t failures_max; /* how many it tolerates: the next one ends it (taskgroup) */
     uint32_t deadline_ms;  /* from its acceptance; 0 none */
     uint32_t concurrency;  /* jobs of it that run at once; 0 no limit */
+    struct ag_id parent;   /* zero: none */
+    uint32_t failures_percent; /* a taskgroup tolerates this share as well; 0 none, up to 100 */
+    uint32_t successes;        /* so many end it; 0 never (race: 1) */
+    uint32_t successes_min;    /* with fewer it has failed; 0 none */
+    bool is_gentle;            /* what ends it early lets running jobs end by themselves */
+    uint32_t rate_per_minute;  /* jobs of it that begin; 0 no limit */
+    uint32_t ttl_ms;           /* how long its end is remembered; 0: the broker's default */
 };
 
 struct proto_retry {
@@ -139,6 +174,13 @@ struct proto_retry {
     struct ag_bytes selectors; /* "fetch.timeout,fetch.http.server"; empty: what is retryable */
 };
 
+/* What happens to a job when a live one has the same `unique`. */
+enum proto_unique {
+    PROTO_UNIQUE_REJECT = 0,
+    PROTO_UNIQUE_JOIN = 1,   /* both end with the one result */
+    PROTO_UNIQUE_REPLACE = 2 /* the older one is cancelled first */
+};
+
 struct proto_submit_job {
     struct ag_id id, group; /* group zero: none */
     uint32_t index;         /* its place in the group */
@@ -146,6 +188,17 @@ struct proto_submit_job {
     uint32_t run_ms, queue_ms, delay_ms, grace_ms; /* 0: none; grace 0: the broker's default */
     struct proto_retry retry;
     struct ag_bytes payload;
+    uint32_t priority;     /* 0-9, 0 first */
+    struct ag_bytes queue; /* empty: the kind's */
+    struct ag_bytes key;   /* what has limits of its own, for example a host; empty none */
+    uint32_t key_max;      /* jobs with the key that run at once; 0 no limit */
+    uint32_t key_delay_ms; /* between two beginnings of jobs with the key */
+    struct ag_bytes after; /* ids of jobs and groups that it waits for, 16 bytes each */
+    bool after_any;        /* runs however they end; else a failure among them is its own */
+    struct ag_bytes unique; /* no two live jobs have the same; empty none */
+    enum proto_unique unique_policy;
+    struct ag_bytes requires; /* tags that its worker must have: "gpu,eu" */
+    uint32_t ttl_ms;          /* of a job without a group: how long its end is remembered */
 };
 
 struct proto_submit {
@@ -172,7 +225,8 @@ struct proto_accepted {
 enum proto_watch_flags {
     PROTO_WATCH_RESULTS = 1,  /* with results, not only errors */
     PROTO_WATCH_FAILURES = 2, /* only jobs that failed or only partly succeeded */
-    PROTO_WATCH_RELEASE = 4   /* results that were taken (MORE) need not be kept */
+    PROTO_WATCH_RELEASE = 4,  /* results that were taken (MORE) need not be kept */
+    PROTO_WATCH_NEWS = 8      /* progress and partial results as well */
 };
 
 struct proto_watch {
@@ -211,7 +265,8 @@ struct proto_event {
 /* How jobs of a group (or the one job) stand; they add up to total. */
 struct proto_counts {
     uint64_t total, waiting, running, succeeded, failed, cancelled;
-    uint64_t retried; /* attempts beyond the first */
+    uint64_t retried;     /* attempts beyond the first */
+    uint64_t unconfirmed; /* cancelled, but their worker never said that they stopped */
 };
 
 enum proto_end { PROTO_MORE_TO_COME = 0, PROTO_ENDED = 1, PROTO_UNKNOWN = 2 };
@@ -226,6 +281,25 @@ struct proto_events {
     uint64_t wall_ms, busy_ms;
     uint32_t count;
     struct proto_event items[AG_MESSAGE_ITEMS_MAX];
+};
+
+/* News are told once to whoever watches at that moment, and only as many as its credit allows; a
+ * gap in `sequence` shows what was missed. */
+struct proto_news_item {
+    struct ag_id job;
+    uint32_t index;
+    struct ag_bytes kind;
+    uint32_t attempt;
+    uint32_t permille;
+    struct ag_bytes note;
+    uint32_t sequence;
+    struct ag_bytes partial;
+};
+
+struct proto_news {
+    uint32_t watch;
+    uint32_t count;
+    struct proto_news_item items[AG_MESSAGE_ITEMS_MAX];
 };
 
 struct proto_more {
@@ -245,6 +319,7 @@ struct proto_seal {
     struct ag_id group;
 };
 
+/* QUERY and CONTROL. */
 struct proto_query {
     uint64_t request;
     struct ag_bytes verb;
@@ -269,7 +344,9 @@ struct proto {
         struct proto_credit credit;
         struct proto_jobs jobs;
         struct proto_results results;
-        struct proto_tokens recorded, stop;
+        struct proto_tokens recorded, stop, recall;
+        struct proto_drain drain;
+        struct proto_progress progress;
         struct proto_submit submit;
         struct proto_accepted accepted;
         struct proto_watch watch;
@@ -277,7 +354,8 @@ struct proto {
         struct proto_more more;
         struct proto_cancel cancel;
         struct proto_seal seal;
-        struct proto_query query;
+        struct proto_news news;
+        struct proto_query query, control;
         struct proto_answer answer;
     };
 };
@@ -290,13 +368,20 @@ int ag_proto_decode(struct ag_bytes frame, struct proto *out, struct argosy_erro
 /* Append the frame. Failure is the buffer's: out->failed. */
 void ag_proto_encode(struct ag_buffer *out, const struct proto *message);
 
-/* Walk HELLO's tokens and an event's attempts. They were checked by the decoder. */
+/* One job of a SUBMIT by itself, as schedules keep it: an array of its fields. ARGOSY_EPROTO. */
+int ag_proto_decode_job(struct ag_bytes bytes, struct proto_submit_job *out,
+                        struct argosy_error *err);
+void ag_proto_encode_job(struct ag_buffer *out, const struct proto_submit_job *job);
+
+/* Walk HELLO's tokens, an event's attempts, a job's inputs. They were checked by the decoder. */
 bool ag_proto_next_token(struct ag_bytes *list, struct proto_token *token);
 bool ag_proto_next_attempt(struct ag_bytes *list, struct proto_attempt *attempt);
+bool ag_proto_next_input(struct ag_bytes *list, struct proto_input *input);
 
 /* Append one of the same to a list under construction; count the items yourself. */
 void ag_proto_append_token(struct ag_buffer *list, const struct proto_token *token);
 void ag_proto_append_attempt(struct ag_buffer *list, const struct proto_attempt *attempt);
+void ag_proto_append_input(struct ag_buffer *list, const struct proto_input *input);
 
 /* "HELLO", or "?" for a number that is not a message. */
 const char *ag_message_name(uint32_t number);
