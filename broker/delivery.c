@@ -168,16 +168,34 @@ static void run(delivery_t *self, const struct effect *effect)
 {
     struct proto_jobs *jobs = &self->out.jobs;
 
-    build(self, effect->peer, AG_JOBS, &jobs->count, effect->run.payload.size);
+    build(self, effect->peer, AG_JOBS, &jobs->count,
+          effect->run.payload.size + effect->run.inputs.size);
     jobs->items[jobs->count++] = effect->run;
 }
 
 static void tokens(delivery_t *self, const struct effect *effect, enum ag_message type)
 {
-    struct proto_tokens *list = type == AG_STOP ? &self->out.stop : &self->out.recorded;
+    struct proto_tokens *list = &self->out.stop; /* STOP, RECALL and RECORDED look the same */
 
     build(self, effect->peer, type, &list->count, 0);
     list->items[list->count++] = effect->token;
+}
+
+static void drain(delivery_t *self, const struct effect *effect)
+{
+    send_alone(self, effect->peer,
+               &(struct proto){.type = AG_DRAIN, .drain = {.grace_ms = effect->grace_ms}});
+}
+
+static void news(delivery_t *self, const struct effect *effect)
+{
+    struct proto_news *out = &self->out.news;
+
+    if (self->out.type == AG_NEWS && out->watch != effect->news.watch)
+        flush(self);
+    build(self, effect->peer, AG_NEWS, &out->count, effect->news.item.partial.size);
+    out->watch = effect->news.watch;
+    out->items[out->count++] = effect->news.item;
 }
 
 static void accepted(delivery_t *self, const struct effect *effect)
@@ -280,7 +298,8 @@ static void answer(delivery_t *self, const struct effect *effect)
 
 static bool is_a_list(enum effect_type type)
 {
-    return type == EFFECT_RUN || type == EFFECT_STOP || type == EFFECT_RECORDED;
+    return type == EFFECT_RUN || type == EFFECT_STOP || type == EFFECT_RECORDED ||
+           type == EFFECT_RECALL || type == EFFECT_NEWS;
 }
 
 static void say(delivery_t *self, const struct effect *effect)
@@ -305,6 +324,15 @@ static void say(delivery_t *self, const struct effect *effect)
         break;
     case EFFECT_RECORDED:
         tokens(self, effect, AG_RECORDED);
+        break;
+    case EFFECT_RECALL:
+        tokens(self, effect, AG_RECALL);
+        break;
+    case EFFECT_DRAIN:
+        drain(self, effect);
+        break;
+    case EFFECT_NEWS:
+        news(self, effect);
         break;
     case EFFECT_ACCEPTED:
         accepted(self, effect);

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "broker/admin.h"
+#include "broker/arguments.h"
 #include "broker/delivery.h"
 #include "broker/peers.h"
 #include "common/assert.h"
@@ -224,6 +225,7 @@ static enum proto_role role_for(enum ag_message type)
     switch (type) {
     case AG_CREDIT:
     case AG_RESULTS:
+    case AG_PROGRESS:
         return PROTO_WORKER;
     case AG_SUBMIT:
     case AG_WATCH:
@@ -231,6 +233,7 @@ static enum proto_role role_for(enum ag_message type)
     case AG_CANCEL:
     case AG_SEAL:
     case AG_QUERY:
+    case AG_CONTROL:
         return PROTO_CLIENT;
     default:
         return 0;
@@ -265,6 +268,25 @@ static int on_query(reactor_t *self, struct peer *peer)
     return 0;
 }
 
+/* False: the order was not understood and has been answered. */
+static bool read_control(reactor_t *self, struct peer *peer, struct core_control *control)
+{
+    struct argosy_error err = {0};
+    struct proto answer = {.type = AG_ANSWER};
+    bool is_verb;
+
+    if (arguments_to_control(&self->in.control, control, &err) == 0)
+        return true;
+    is_verb = strncmp(err.message, "rejected.verb: ", 15) == 0;
+    answer.answer = (struct proto_answer){
+        .request = self->in.control.request,
+        .type = ag_bytes_of_text(is_verb ? "rejected.verb" : "rejected.arguments"),
+        .message = ag_bytes_of_text(is_verb ? err.message + 15 : err.message),
+        .body = ag_bytes_of("\x80", 1)};
+    delivery_send(self->delivery, peer, &answer);
+    return false;
+}
+
 static void pong(reactor_t *self, struct peer *peer)
 {
     delivery_send(self->delivery, peer,
@@ -276,6 +298,7 @@ static int on_session_message(reactor_t *self, struct peer *peer)
 {
     struct core_event event = {.peer = peer->number, .instance = peer->instance};
     const struct proto *in = &self->in;
+    struct core_control control;
 
     event.type = CORE_ALIVE;
     switch (in->type) {
@@ -316,6 +339,16 @@ static int on_session_message(reactor_t *self, struct peer *peer)
     case AG_SEAL:
         event.type = CORE_SEAL;
         event.seal = &in->seal;
+        break;
+    case AG_PROGRESS:
+        event.type = CORE_PROGRESS;
+        event.progress = &in->progress;
+        break;
+    case AG_CONTROL:
+        if (read_control(self, peer, &control)) {
+            event.type = CORE_CONTROL;
+            event.control = &control;
+        }
         break;
     default: /* PONG */
         break;

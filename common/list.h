@@ -52,6 +52,7 @@ static inline void ag_list_append(struct ag_link *head, struct ag_link *self)
 /* To the front of the list, out of any other. */
 static inline void ag_list_prepend(struct ag_link *head, struct ag_link *self)
 {
+    ag_link_remove(self); /* it may be the first already */
     ag_list_append(head->next, self);
 }
 

@@ -453,11 +453,11 @@ static void read_cancel(struct ag_reader *r, struct proto_cancel *m)
 
 /* How many fields each message has behind its number. A message without a row does not exist. */
 static const uint8_t fields_of[] = {
-    [AG_HELLO] = 9, [AG_WELCOME] = 9, [AG_REJECT] = 3,   [AG_PING] = 1,    [AG_PONG] = 1,
-    [AG_BYE] = 1,   [AG_CREDIT] = 1,  [AG_JOBS] = 1,     [AG_RESULTS] = 1, [AG_RECORDED] = 1,
-    [AG_STOP] = 1,  [AG_SUBMIT] = 3,  [AG_ACCEPTED] = 6, [AG_WATCH] = 5,   [AG_EVENTS] = 9,
-    [AG_MORE] = 3,  [AG_CANCEL] = 2,  [AG_SEAL] = 2,     [AG_QUERY] = 3,   [AG_ANSWER] = 4,
-    [AG_RECALL] = 1, [AG_DRAIN] = 1,  [AG_PROGRESS] = 1, [AG_NEWS] = 2,    [AG_CONTROL] = 3,
+    [AG_HELLO] = 9,  [AG_WELCOME] = 9, [AG_REJECT] = 3,   [AG_PING] = 1,    [AG_PONG] = 1,
+    [AG_BYE] = 1,    [AG_CREDIT] = 1,  [AG_JOBS] = 1,     [AG_RESULTS] = 1, [AG_RECORDED] = 1,
+    [AG_STOP] = 1,   [AG_SUBMIT] = 3,  [AG_ACCEPTED] = 6, [AG_WATCH] = 5,   [AG_EVENTS] = 9,
+    [AG_MORE] = 3,   [AG_CANCEL] = 2,  [AG_SEAL] = 2,     [AG_QUERY] = 3,   [AG_ANSWER] = 4,
+    [AG_RECALL] = 1, [AG_DRAIN] = 1,   [AG_PROGRESS] = 1, [AG_NEWS] = 2,    [AG_CONTROL] = 3,
 };
 
 static void read_fields(struct ag_reader *r, struct proto *out)

@@ -1,7 +1,7 @@
 /* proto.h - the protocol's messages as structs, and the codec between them and frames.
  *
- * Start here: ag_proto_decode() turns one frame into a struct proto; ag_proto_encode() turns it back.
- * doc/protocol.md is the specification; a test holds its examples against this codec.
+ * Start here: ag_proto_decode() turns one frame into a struct proto; ag_proto_encode() turns it
+ * back. doc/protocol.md is the specification; a test holds its examples against this codec.
  *
  * Ownership: after decoding, every ag_bytes points into the frame, which must outlive it; decoding
  * allocates nothing. Encoding copies.
@@ -89,7 +89,7 @@ struct proto_job {
     uint32_t run_ms;   /* its run limit, enforced by the worker; 0 none */
     uint32_t grace_ms; /* between a stop that asks and one that insists */
     struct ag_bytes payload;
-    uint32_t inputs_count; /* of what it waited for, in that order */
+    uint32_t inputs_count;  /* of what it waited for, in that order */
     struct ag_bytes inputs; /* read them with ag_proto_next_input() */
 };
 
@@ -155,10 +155,10 @@ struct proto_group {
     struct ag_id id;
     struct ag_bytes name;
     enum proto_policy policy;
-    uint32_t failures_max; /* how many it tolerates: the next one ends it (taskgroup) */
-    uint32_t deadline_ms;  /* from its acceptance; 0 none */
-    uint32_t concurrency;  /* jobs of it that run at once; 0 no limit */
-    struct ag_id parent;   /* zero: none */
+    uint32_t failures_max;     /* how many it tolerates: the next one ends it (taskgroup) */
+    uint32_t deadline_ms;      /* from its acceptance; 0 none */
+    uint32_t concurrency;      /* jobs of it that run at once; 0 no limit */
+    struct ag_id parent;       /* zero: none */
     uint32_t failures_percent; /* a taskgroup tolerates this share as well; 0 none, up to 100 */
     uint32_t successes;        /* so many end it; 0 never (race: 1) */
     uint32_t successes_min;    /* with fewer it has failed; 0 none */
@@ -170,7 +170,7 @@ struct proto_group {
 struct proto_retry {
     uint32_t attempts; /* in all, at least 1 */
     uint32_t base_ms, cap_ms;
-    uint32_t factor_percent;  /* 200 doubles */
+    uint32_t factor_percent;   /* 200 doubles */
     struct ag_bytes selectors; /* "fetch.timeout,fetch.http.server"; empty: what is retryable */
 };
 
@@ -188,13 +188,13 @@ struct proto_submit_job {
     uint32_t run_ms, queue_ms, delay_ms, grace_ms; /* 0: none; grace 0: the broker's default */
     struct proto_retry retry;
     struct ag_bytes payload;
-    uint32_t priority;     /* 0-9, 0 first */
-    struct ag_bytes queue; /* empty: the kind's */
-    struct ag_bytes key;   /* what has limits of its own, for example a host; empty none */
-    uint32_t key_max;      /* jobs with the key that run at once; 0 no limit */
-    uint32_t key_delay_ms; /* between two beginnings of jobs with the key */
-    struct ag_bytes after; /* ids of jobs and groups that it waits for, 16 bytes each */
-    bool after_any;        /* runs however they end; else a failure among them is its own */
+    uint32_t priority;      /* 0-9, 0 first */
+    struct ag_bytes queue;  /* empty: the kind's */
+    struct ag_bytes key;    /* what has limits of its own, for example a host; empty none */
+    uint32_t key_max;       /* jobs with the key that run at once; 0 no limit */
+    uint32_t key_delay_ms;  /* between two beginnings of jobs with the key */
+    struct ag_bytes after;  /* ids of jobs and groups that it waits for, 16 bytes each */
+    bool after_any;         /* runs however they end; else a failure among them is its own */
     struct ag_bytes unique; /* no two live jobs have the same; empty none */
     enum proto_unique unique_policy;
     struct ag_bytes requires; /* tags that its worker must have: "gpu,eu" */
@@ -257,7 +257,7 @@ struct proto_event {
     struct ag_bytes worker; /* of the last attempt; empty if it never ran */
     uint32_t queued_ms, run_ms;
     struct ag_bytes result, error;
-    struct ag_bytes payload;  /* only with a failure that has no error of a worker's: to name it */
+    struct ag_bytes payload; /* only with a failure that has no error of a worker's: to name it */
     uint32_t attempts_count;
     struct ag_bytes attempts; /* read them with ag_proto_next_attempt() */
 };

@@ -11,20 +11,26 @@ static const char *check_job(const struct job *job, struct sums *sums)
     sums->bytes += job_bytes(job);
     sums->queued += job->state == JOB_QUEUED;
     sums->held += job_is_held(job);
-    if (job_is_held(job) != (job->worker != NULL))
-        return "a job is at a worker exactly while it is held";
+    if (job->state == JOB_RUNNING && job->worker == NULL)
+        return "what runs is at a worker";
+    if (job->worker != NULL && job->state != JOB_RUNNING && job->state != JOB_CANCELLING)
+        return "a job is at a worker only while it is held";
     if (job_is_held(job) && job->attempt == 0)
         return "what runs has an attempt number";
     if (job->state == JOB_SCHEDULED && job->timer.heap.place == 0)
         return "what waits for its time has a timer";
-    if (job->state == JOB_CANCELLING && job->timer.heap.place == 0)
-        return "an unconfirmed cancel is asked for again";
+    if (job->state == JOB_CANCELLING && !job->is_place && job->timer.heap.place == 0)
+        return "an unconfirmed cancel ends some day";
+    if (job->state == JOB_BLOCKED && !job->is_place && ag_list_is_empty(&job->extra->waits))
+        return "what is blocked waits for something";
+    if (job_has_ended(job) && job->extra != NULL && !ag_list_is_empty(&job->extra->waits))
+        return "what has ended waits for nothing";
     if (job_has_ended(job) && ag_link_is_listed(&job->link))
         return "what has ended is in no queue";
     if (job_has_ended(job) && job->lane->group == NULL && job->timer.heap.place == 0)
         return "what has ended is forgotten some day";
     if (job->state == JOB_QUEUED && !ag_link_is_listed(&job->link))
-        return "what is queued is in its lane";
+        return "what is queued is in its lane, its key, or a suspect";
     if (job->lane->group != NULL && ag_link_is_listed(&job->member) == job_has_ended(job))
         return "a group lists exactly its jobs that have not ended";
     return NULL;
@@ -38,7 +44,7 @@ static const char *check_group(const struct group *group)
         return "a group's counts add up";
     if (group->ended_count != n->succeeded + n->failed + n->cancelled)
         return "a group lists each end once";
-    if (group->concurrency > 0 && n->running > group->concurrency)
+    if (group->concurrency > 0 && !group->cancelling && n->running > group->concurrency)
         return "no more of a group run than it allows";
     if (group->is_ended != (group->sealed && group->ended_count == n->total))
         return "a group ends when it is sealed and its last job has ended";
@@ -52,21 +58,16 @@ static const char *check_group(const struct group *group)
     return NULL;
 }
 
-static bool lane_may_run(const struct lane *lane)
+static const char *check_lanes(const core_t *self, const struct ag_link *lanes)
 {
-    const struct group *group = lane->group;
-
-    return !ag_list_is_empty(&lane->jobs) &&
-           (group == NULL || (!group->cancelling && (group->concurrency == 0 ||
-                                                     group->counts.running < group->concurrency)));
-}
-
-static const char *check_lanes(const struct group *group)
-{
-    for (struct ag_link *at = group->lanes.next; at != &group->lanes; at = at->next) {
+    for (const struct ag_link *at = lanes->next; at != lanes; at = at->next) {
         const struct lane *lane = AG_OWNER(at, struct lane, of_group);
+        enum core_reason reason = lane_blocked(self, lane);
+        bool may = !ag_list_is_empty(&lane->jobs) && reason == REASON_NONE;
 
-        if (ag_link_is_listed(&lane->turn) != lane_may_run(lane))
+        if (lane->group != NULL && lane->group->rate_per_minute > 0)
+            continue; /* the clock may have opened it since */
+        if (ag_link_is_listed(&lane->turn) != may)
             return "a lane waits for its turn exactly while a job of it may run";
     }
     return NULL;
@@ -80,8 +81,10 @@ static const char *check_session(const struct session *session, struct sums *sum
         const struct offer *offer = &session->offers[i];
 
         held += offer->held;
-        if (ag_link_is_listed(&offer->idle) != (offer->held < offer->credit))
-            return "an offer is idle exactly while it has credit to spare";
+        if (ag_link_is_listed(&offer->idle) !=
+            (offer->held < offer->credit && session->alone == NULL && !session->is_reserved &&
+             !session->is_draining))
+            return "an offer is listed exactly while it has credit to spare";
     }
     for (struct ag_link *at = session->held.next; at != &session->held; at = at->next) {
         listed++;
@@ -96,15 +99,44 @@ static const char *check_session(const struct session *session, struct sums *sum
     return NULL;
 }
 
+static const char *check_keys(const core_t *self)
+{
+    const struct ag_map_node *node = NULL;
+
+    while ((node = ag_map_next(&self->keys, node)) != NULL) {
+        const struct key *key = AG_OWNER(node, struct key, node);
+        uint32_t running = 0, refs = 0;
+
+        for (struct ag_link *at = self->all_jobs.next; at != &self->all_jobs; at = at->next) {
+            const struct job *job = AG_OWNER(at, struct job, all);
+
+            refs += job->key == key;
+            running += job->key == key && job_is_held(job);
+        }
+        if (refs != key->refs || running != key->running)
+            return "a key counts its jobs";
+        if (!ag_list_is_empty(&key->waiting) && running == 0 && key->timer.heap.place == 0)
+            return "what waits for a key is woken some day";
+    }
+    return NULL;
+}
+
 static const char *check_sums(const core_t *self, const struct sums *sums)
 {
-    uint64_t queued = 0;
+    uint64_t queued = 0, waiting = 0;
     struct core_status status;
 
     for (struct ag_link *at = self->kinds.next; at != &self->kinds; at = at->next)
         queued += AG_OWNER(at, struct kind, all)->queued;
     if (queued != sums->queued)
         return "kinds count what is queued";
+    for (struct ag_link *at = self->queues.next; at != &self->queues; at = at->next) {
+        const struct queue *queue = AG_OWNER(at, struct queue, all);
+
+        waiting += queue->waiting;
+    }
+    if (waiting != sums->states[JOB_SCHEDULED] + sums->states[JOB_BLOCKED] + sums->queued)
+        return "queues count what waits in them";
     if (sums->held != 0)
         return "what is held is held by a session";
     if (sums->bytes != self->bytes)
@@ -122,15 +154,19 @@ const char *core_broken_invariant(const core_t *self)
     const char *broken = NULL;
     struct ag_map_node *node = NULL;
 
-    while (broken == NULL && (node = ag_map_next(&self->jobs, node)) != NULL)
-        broken = check_job(AG_OWNER(node, struct job, node), &sums);
-    node = NULL;
+    for (struct ag_link *at = self->all_jobs.next; broken == NULL && at != &self->all_jobs;
+         at = at->next)
+        broken = check_job(AG_OWNER(at, struct job, all), &sums);
+    if (broken == NULL)
+        broken = check_lanes(self, &self->ungrouped);
+    if (broken == NULL)
+        broken = check_keys(self);
     while (broken == NULL && (node = ag_map_next(&self->groups, node)) != NULL) {
         const struct group *group = AG_OWNER(node, struct group, node);
 
         broken = check_group(group);
         if (broken == NULL)
-            broken = check_lanes(group);
+            broken = check_lanes(self, &group->lanes);
     }
     node = NULL;
     while (broken == NULL && (node = ag_map_next(&self->sessions, node)) != NULL)

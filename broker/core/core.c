@@ -29,59 +29,9 @@ void core_trace(core_t *self, core_trace_fn *fn, void *arg)
     self->trace_arg = arg;
 }
 
-struct name *name_new(struct ag_bytes text)
+int64_t core_unix_ms(const core_t *self)
 {
-    struct name *name = malloc(sizeof *name + text.size + 1);
-
-    if (name == NULL)
-        return NULL;
-    name->refs = 1;
-    if (text.size > 0)
-        memcpy(name->text, text.data, text.size);
-    name->text[text.size] = '\0';
-    return name;
-}
-
-struct name *name_ref(struct name *name)
-{
-    name->refs++;
-    return name;
-}
-
-void name_unref(struct name **name_p)
-{
-    if (*name_p != NULL && --(*name_p)->refs == 0)
-        free(*name_p);
-    *name_p = NULL;
-}
-
-struct ag_bytes bytes_copy(struct ag_bytes bytes, bool *failed)
-{
-    uint8_t *copy;
-
-    if (bytes.data == NULL)
-        return bytes;
-    copy = malloc(bytes.size + 1); /* never 0, so that empty stays different from absent */
-    if (copy == NULL) {
-        *failed = true;
-        return (struct ag_bytes){0};
-    }
-    memcpy(copy, bytes.data, bytes.size);
-    return ag_bytes_of(copy, bytes.size);
-}
-
-char *text_copy(struct ag_bytes text, bool *failed)
-{
-    char *copy = malloc(text.size + 1);
-
-    if (copy == NULL) {
-        *failed = true;
-        return NULL;
-    }
-    if (text.size > 0)
-        memcpy(copy, text.data, text.size);
-    copy[text.size] = '\0';
-    return copy;
+    return self->now + self->config.unix_offset_ms;
 }
 
 void core_set_timer(core_t *self, struct timer *timer, int64_t at)
@@ -114,16 +64,49 @@ bool core_has_room(core_t *self, size_t more)
     return false;
 }
 
-uint64_t core_journal(core_t *self, enum core_record record, const struct job *job,
-                      const struct group *group)
+static struct effect *journal(core_t *self, enum core_record record)
 {
     struct effect *effect = core_emit(self, EFFECT_JOURNAL, 0);
 
+    memset(&effect->journal, 0, sizeof effect->journal);
     effect->journal.record = record;
+    self->records++;
+    return effect;
+}
+
+uint64_t core_journal(core_t *self, enum core_record record, const struct job *job,
+                      const struct group *group)
+{
+    struct effect *effect;
+
+    if (self->restoring || (job != NULL && job->is_place)) /* a place follows its group */
+        return self->records;
+    effect = journal(self, record);
     effect->journal.id = job != NULL ? job->node.id : group->node.id;
-    effect->journal.job = record == RECORD_FORGET ? NULL : job;
-    effect->journal.group = record == RECORD_FORGET ? NULL : group;
-    return ++self->records;
+    effect->journal.job = job;
+    effect->journal.group = group;
+    return self->records;
+}
+
+void core_journal_other(core_t *self, enum core_record record, const struct ag_id *id,
+                        const struct queue *queue, const struct schedule *schedule)
+{
+    struct effect *effect;
+
+    if (self->restoring)
+        return;
+    effect = journal(self, record);
+    if (id != NULL)
+        effect->journal.id = *id;
+    effect->journal.queue = queue;
+    effect->journal.schedule = schedule;
+}
+
+int core_reserve_timers(core_t *self, size_t more)
+{
+    return ag_heap_reserve(&self->timers, self->jobs.count + 3 * self->groups.count +
+                                              self->sessions.count + self->keys.count +
+                                              self->schedules.count + 1 + more);
 }
 
 int core_reserve_answers(core_t *self, size_t count)
@@ -191,6 +174,14 @@ void core_flush_answers(core_t *self)
     }
 }
 
+bool core_trash(core_t *self, void *memory)
+{
+    if (core_reserve_answers(self, 1) < 0)
+        return false;
+    self->trash[self->trash_count++] = memory;
+    return true;
+}
+
 static void empty_trash(core_t *self)
 {
     for (size_t i = 0; i < self->trash_count; i++)
@@ -216,7 +207,7 @@ static void on_timers(core_t *self)
 
     for (int n = 0; (first = ag_heap_first(&self->timers)) != NULL && first->at <= self->now; n++) {
         struct timer *timer = AG_OWNER(first, struct timer, heap);
-        size_t worst = timer->owner == TIMER_SESSION ? 3 * AG_SLOTS_MAX + 1 : 4;
+        size_t worst = timer->owner == TIMER_SESSION ? 3 * AG_SLOTS_MAX + 1 : SWEEP_EFFECTS;
 
         if (n == SLICE || !core_has_room(self, worst))
             return; /* the deadline stays due */
@@ -228,8 +219,19 @@ static void on_timers(core_t *self)
         case TIMER_GROUP:
             group_on_timer(self, AG_OWNER(timer, struct group, timer));
             break;
+        case TIMER_RATE:
+            group_update_lanes(self, AG_OWNER(timer, struct group, rate_timer));
+            break;
+        case TIMER_KEY:
+            key_on_timer(self, AG_OWNER(timer, struct key, timer));
+            break;
+        case TIMER_SCHEDULE:
+            schedule_on_timer(self, AG_OWNER(timer, struct schedule, timer));
+            break;
         case TIMER_SESSION:
             session_on_timer(self, AG_OWNER(timer, struct session, timer));
+            break;
+        case TIMER_RECOVERY: /* whoever has not come back by now is lost */
             break;
         }
     }
@@ -263,6 +265,9 @@ static int on_session_event(core_t *self, const struct core_event *event)
         return 0;
     case CORE_RESULTS:
         return on_results(self, session, event->results);
+    case CORE_PROGRESS:
+        on_progress(self, session, event->progress);
+        return 0;
     case CORE_SUBMIT:
         return on_submit(self, session, event->submit);
     case CORE_WATCH:
@@ -274,6 +279,8 @@ static int on_session_event(core_t *self, const struct core_event *event)
         return on_cancel(self, session, event->cancel);
     case CORE_SEAL:
         return on_seal(self, session, event->seal);
+    case CORE_CONTROL:
+        return on_control(self, session, event->control);
     case CORE_ALIVE:
         return 0;
     case CORE_JOIN:
@@ -306,11 +313,13 @@ static int on_event(core_t *self, const struct core_event *event)
     case CORE_GONE:
     case CORE_CREDIT:
     case CORE_RESULTS:
+    case CORE_PROGRESS:
     case CORE_SUBMIT:
     case CORE_WATCH:
     case CORE_MORE:
     case CORE_CANCEL:
     case CORE_SEAL:
+    case CORE_CONTROL:
         break;
     }
     return on_session_event(self, event);
@@ -338,7 +347,8 @@ int core_step(core_t *self, const struct core_event *event, const struct effects
         return rc;
     }
     group_sweep(self);
-    queue_dispatch(self);
+    wait_settle(self);
+    dispatch(self);
     core_flush_answers(self);
     watch_pump(self);
     return 0;
@@ -356,19 +366,48 @@ int64_t core_deadline(const core_t *self)
 /* ---- life ----------------------------------------------------------------------------------- */
 
 /* The error of a failure that no worker described. */
-static int make_constant(struct ag_buffer *out, const char *type, const char *message)
+struct ag_buffer core_error(const char *type, const char *message)
 {
     const char *const pairs[] = {"type", type, "message", message};
+    struct ag_buffer out = ag_buffer_empty(512);
     msgpack_packer packer;
 
-    *out = ag_buffer_empty(512);
-    msgpack_packer_init(&packer, out, ag_buffer_write);
+    msgpack_packer_init(&packer, &out, ag_buffer_write);
     msgpack_pack_map(&packer, 2);
     for (size_t i = 0; i < 4; i++) {
         msgpack_pack_str(&packer, strlen(pairs[i]));
         msgpack_pack_str_body(&packer, pairs[i], strlen(pairs[i]));
     }
-    return out->failed ? ARGOSY_ENOMEM : 0;
+    return out;
+}
+
+static bool make_constants(core_t *self)
+{
+    static const char *const errors[CONSTANTS_COUNT][2] = {
+        [CONSTANT_TIMEOUT_QUEUE] = {"timeout.queue", "waited longer in the queue than its limit"},
+        [CONSTANT_LOST_POISON] = {"lost.poison", "every worker that ran it was lost"},
+        [CONSTANT_DEPENDENCY] = {"dependency", "what it was to come after failed"},
+        [CONSTANT_INPUTS] = {"dependency", "the results that it was to get are larger than 7 MiB"},
+        [CONSTANT_GROUP] = {"group", "jobs of this group failed"},
+    };
+
+    for (int i = 0; i < CONSTANTS_COUNT; i++) {
+        self->constants[i] = core_error(errors[i][0], errors[i][1]);
+        if (self->constants[i].failed)
+            return false;
+    }
+    return true;
+}
+
+static bool make_tables(core_t *self, uint64_t seed)
+{
+    struct ag_map *const maps[] = {&self->jobs, &self->groups,  &self->sessions,
+                                   &self->keys, &self->uniques, &self->schedules};
+
+    for (size_t i = 0; i < sizeof maps / sizeof *maps; i++)
+        if (ag_map_init(maps[i], seed) < 0)
+            return false;
+    return true;
 }
 
 core_t *core_new(const struct core_config *config)
@@ -380,18 +419,19 @@ core_t *core_new(const struct core_config *config)
     self->config = *config;
     ag_random_seed(&self->random, config->seed);
     ag_link_init(&self->kinds);
+    ag_link_init(&self->queues);
+    ag_link_init(&self->all_jobs);
     ag_link_init(&self->all_sessions);
+    ag_link_init(&self->all_schedules);
+    ag_link_init(&self->ungrouped);
     ag_link_init(&self->sweeps);
     ag_link_init(&self->due);
+    ag_link_init(&self->settling);
+    ag_link_init(&self->settling_groups);
+    self->recovery.owner = TIMER_RECOVERY;
     self->effects.items = malloc(EFFECTS_MAX * sizeof *self->effects.items);
     self->effects.capacity = EFFECTS_MAX;
-    if (self->effects.items == NULL || ag_map_init(&self->jobs, config->seed) < 0 ||
-        ag_map_init(&self->groups, config->seed) < 0 ||
-        ag_map_init(&self->sessions, config->seed) < 0 ||
-        make_constant(&self->constants[CONSTANT_TIMEOUT_QUEUE], "timeout.queue",
-                      "waited longer in the queue than its limit") < 0 ||
-        make_constant(&self->constants[CONSTANT_LOST_POISON], "lost.poison",
-                      "every worker that ran it was lost") < 0)
+    if (self->effects.items == NULL || !make_tables(self, config->seed) || !make_constants(self))
         core_destroy(&self);
     return self;
 }
@@ -408,36 +448,71 @@ static void free_sessions(core_t *self)
 
 static void free_kinds(core_t *self)
 {
+    while (!ag_list_is_empty(&self->ungrouped))
+        lane_free(AG_OWNER(self->ungrouped.next, struct lane, of_group));
     while (!ag_list_is_empty(&self->kinds)) {
         struct kind *kind = AG_OWNER(self->kinds.next, struct kind, all);
 
         ag_link_remove(&kind->all);
         free(kind);
     }
+    while (!ag_list_is_empty(&self->queues)) {
+        struct queue *queue = AG_OWNER(self->queues.next, struct queue, all);
+
+        ag_link_remove(&queue->all);
+        free(queue);
+    }
 }
 
-void core_destroy(core_t **self_p)
+static void free_groups(core_t *self)
 {
-    core_t *self = *self_p;
     struct ag_map_node *node;
 
-    if (self == NULL)
-        return;
-    free_sessions(self);
-    while (self->jobs.count > 0 && (node = ag_map_next(&self->jobs, NULL)) != NULL)
-        job_free(self, AG_OWNER(node, struct job, node));
     while (!ag_list_is_empty(&self->sweeps)) { /* forgotten ones are in no map any more */
         struct group *group = AG_OWNER(self->sweeps.next, struct group, sweep);
 
         ag_link_remove(&group->sweep);
         if (group->is_forgotten)
-            group_free(group);
+            group_free(self, group);
     }
     while (self->groups.count > 0 && (node = ag_map_next(&self->groups, NULL)) != NULL) {
         ag_map_remove(&self->groups, node);
-        group_free(AG_OWNER(node, struct group, node));
+        group_free(self, AG_OWNER(node, struct group, node));
     }
+}
+
+/* A key without jobs is there only while it is closed. */
+static void free_keys(core_t *self)
+{
+    struct ag_map_node *node;
+
+    while (self->keys.count > 0 && (node = ag_map_next(&self->keys, NULL)) != NULL) {
+        ag_map_remove(&self->keys, node);
+        free(AG_OWNER(node, struct key, node));
+    }
+}
+
+static void free_jobs(core_t *self)
+{
+    while (!ag_list_is_empty(&self->all_jobs))
+        job_free(self, AG_OWNER(self->all_jobs.next, struct job, all));
+}
+
+void core_destroy(core_t **self_p)
+{
+    core_t *self = *self_p;
+
+    if (self == NULL)
+        return;
+    free_sessions(self);
+    while (!ag_list_is_empty(&self->all_schedules))
+        schedule_free(self, AG_OWNER(self->all_schedules.next, struct schedule, all));
+    free_jobs(self);
+    free_groups(self);
     free_kinds(self);
+    free_keys(self);
+    for (size_t i = 0; i < HAPPENINGS_MAX; i++)
+        name_unref(&self->happenings[i].name);
     for (; self->answers_count > 0; self->answers_count--) {
         free(owned_by(&self->answers[self->answers_first].effect));
         self->answers_first = (self->answers_first + 1) % self->answers_capacity;
@@ -450,8 +525,11 @@ void core_destroy(core_t **self_p)
     ag_map_fini(&self->jobs);
     ag_map_fini(&self->groups);
     ag_map_fini(&self->sessions);
-    ag_buffer_free(&self->constants[0]);
-    ag_buffer_free(&self->constants[1]);
+    ag_map_fini(&self->keys);
+    ag_map_fini(&self->uniques);
+    ag_map_fini(&self->schedules);
+    for (int i = 0; i < CONSTANTS_COUNT; i++)
+        ag_buffer_free(&self->constants[i]);
     free(self);
     *self_p = NULL;
 }

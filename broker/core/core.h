@@ -25,6 +25,7 @@ struct group;
 /* Where a job can be; the last three are final. X(NAME, text, meaning) */
 #define JOB_STATES(X)                                                                              \
     X(SCHEDULED, "scheduled", "waits for its time: a delay, or a backoff")                         \
+    X(BLOCKED, "blocked", "waits for the end of other jobs or groups")                             \
     X(QUEUED, "queued", "waits for a slot")                                                        \
     X(RUNNING, "running", "a worker holds it")                                                     \
     X(CANCELLING, "cancelling", "a worker holds it and was told to stop")                          \
@@ -47,11 +48,13 @@ enum job_state {
     X(GONE, "gone", "nothing can be sent to this peer any more")                                   \
     X(CREDIT, "credit", "a worker grants credit: credit")                                          \
     X(RESULTS, "results", "a worker reports the ends of attempts: results")                        \
+    X(PROGRESS, "progress", "a worker tells how far attempts are: progress")                       \
     X(SUBMIT, "submit", "a client adds groups and jobs: submit")                                   \
     X(WATCH, "watch", "a client follows a group or a job: watch")                                  \
     X(MORE, "more", "a client has taken events: more")                                             \
     X(CANCEL, "cancel", "a client wants things stopped: cancel")                                   \
     X(SEAL, "seal", "a client says that a group is complete: seal")                                \
+    X(CONTROL, "control", "a client orders something about the fleet: control")                    \
     X(COMMITTED, "committed", "the store has made records durable: committed")                     \
     X(TIMER, "timer", "core_deadline() has passed")                                                \
     X(STOPPING, "stopping", "the broker is about to stop: nothing new begins")
@@ -60,6 +63,41 @@ enum core_event_type {
 #define X(name, text, meaning) CORE_##name,
     CORE_EVENTS(X)
 #undef X
+};
+
+/* When a schedule fires: one of the three. */
+struct core_rule {
+    int64_t at_unix_ms;   /* once, then; or with every_ms: the first time */
+    uint64_t every_ms;    /* 0: not this */
+    struct ag_bytes cron; /* empty: not this */
+    struct ag_bytes zone; /* of cron; empty: UTC */
+    uint32_t times;       /* so many ticks; 0: for ever */
+};
+
+/* What to do about ticks that passed while the broker was away. */
+enum core_catch_up { CATCH_UP_SKIP, CATCH_UP_ONCE, CATCH_UP_ALL };
+
+enum core_verb {
+    VERB_PAUSE,           /* queue: nothing of it begins */
+    VERB_RESUME,          /* queue */
+    VERB_LIMIT,           /* queue, number: so many of it run at once; 0 no limit */
+    VERB_DRAIN,           /* worker (name), number: grace in ms */
+    VERB_RETRY,           /* id of a job that failed or was cancelled, again as `as` */
+    VERB_REMOVE,          /* id of a job or group that has ended */
+    VERB_SCHEDULE_ADD,    /* id, name, rule, catch_up, job */
+    VERB_SCHEDULE_REMOVE, /* id */
+    VERBS_COUNT
+};
+
+struct core_control {
+    uint64_t request;
+    enum core_verb verb;
+    struct ag_bytes queue, worker, name;
+    struct ag_id id, as;
+    uint32_t number;
+    struct core_rule rule;
+    enum core_catch_up catch_up;
+    struct ag_bytes job; /* see ag_proto_decode_job() */
 };
 
 struct core_event {
@@ -76,6 +114,8 @@ struct core_event {
         const struct proto_more *more;
         const struct proto_cancel *cancel;
         const struct proto_seal *seal;
+        const struct proto_progress *progress;
+        const struct core_control *control;
         uint64_t committed; /* records up to this number */
     };
 };
@@ -87,13 +127,17 @@ enum effect_type {
     EFFECT_CLOSE,    /* the peer's session is over: forget its connection */
     EFFECT_RUN,      /* tell the worker to run this attempt */
     EFFECT_STOP,     /* tell the worker to stop this attempt */
+    EFFECT_RECALL,   /* ask the worker for this attempt if it has not begun */
+    EFFECT_DRAIN,    /* tell the worker to leave */
     EFFECT_RECORDED, /* tell the worker to forget this result */
     EFFECT_ACCEPTED, /* answer a SUBMIT */
     EFFECT_EVENTS,   /* tell a watching client */
-    EFFECT_ANSWER    /* answer a CANCEL or SEAL */
+    EFFECT_NEWS,     /* tell it about progress */
+    EFFECT_ANSWER    /* answer a CANCEL, SEAL or CONTROL */
 };
 
-/* What changed, for the store: enough to restore the state from all records since the beginning. */
+/* What changed, for the store: enough to restore the state from all records since the beginning.
+ * core_write_record() turns one into bytes, core_restore() takes them back. */
 enum core_record {
     RECORD_GROUP,   /* a new group */
     RECORD_JOB,     /* a new job */
@@ -103,8 +147,13 @@ enum core_record {
     RECORD_ATTEMPT, /* an attempt ended, the job goes on */
     RECORD_END,     /* the job ended */
     RECORD_ENDED,   /* the group ended */
-    RECORD_FORGET   /* the job or the group is deleted */
+    RECORD_FORGET,  /* the job, group or schedule is deleted */
+    RECORD_QUEUE,   /* a queue was paused, resumed or limited */
+    RECORD_SCHEDULE /* a new schedule, or one that has fired */
 };
+
+struct queue;
+struct schedule;
 
 struct effect {
     enum effect_type type;
@@ -113,8 +162,10 @@ struct effect {
         struct {
             enum core_record record;
             struct ag_id id;       /* of the job or group */
-            const struct job *job; /* one of the two; both NULL for RECORD_FORGET */
+            const struct job *job; /* one of the four; none for RECORD_FORGET */
             const struct group *group;
+            const struct queue *queue;
+            const struct schedule *schedule;
         } journal;
         struct {
             enum proto_role role;
@@ -125,7 +176,8 @@ struct effect {
             uint32_t about;
         } reject;
         struct proto_job run;
-        struct proto_token token; /* STOP, RECORDED */
+        struct proto_token token; /* STOP, RECORDED, RECALL */
+        uint32_t grace_ms;        /* DRAIN */
         struct {
             uint64_t request;
             uint32_t accepted, repeated, refused_count, retry_after_ms;
@@ -139,6 +191,10 @@ struct effect {
             const struct job *const *jobs; /* `count` ended jobs; valid until the next step */
             const struct job *job;         /* the target */
         } events;
+        struct {
+            uint32_t watch;
+            struct proto_news_item item; /* points into the event of this step */
+        } news;
         struct {
             uint64_t request;
             const char *type, *message; /* type "": it worked */
@@ -155,7 +211,17 @@ struct effects {
     size_t count, capacity;
 };
 
+/* The arithmetic of cron lines and time zones, which needs tables that are not the core's. All
+ * NULL: schedules with cron lines are refused. */
+struct core_calendar {
+    /* NULL, with a sentence in err, when the line or the zone is not sound. */
+    void *(*open)(struct ag_bytes cron, struct ag_bytes zone, struct argosy_error *err);
+    int64_t (*next)(void *rule, int64_t after_unix_ms); /* INT64_MAX: never */
+    void (*close)(void *rule);
+};
+
 struct core_config {
+    struct core_calendar calendar;
     uint64_t epoch;         /* of this life of the broker; higher than any before */
     uint64_t seed;          /* for jitter and for the hash tables */
     int64_t unix_offset_ms; /* unix time minus `now`, for times that people read */
@@ -176,6 +242,11 @@ struct core_config {
     X(dispatched, "attempts given to workers")                                                     \
     X(retried, "attempts that failed and were tried again")                                        \
     X(lost, "attempts lost with their worker")                                                     \
+    X(unconfirmed, "cancelled attempts whose worker did not say that they stopped")                \
+    X(recalled, "attempts asked back before they began")                                           \
+    X(adopted, "attempts that went on through a restart of the broker")                            \
+    X(ticks, "jobs made by schedules")                                                             \
+    X(news_dropped, "news that a watching client had no credit for")                               \
     X(released, "attempts handed back")                                                            \
     X(stale, "results of attempts that were not current any more")                                 \
     X(workers_lost, "workers that fell silent")                                                    \
@@ -208,6 +279,17 @@ int core_step(core_t *self, const struct core_event *event, const struct effects
 /* When to come back with CORE_TIMER; INT64_MAX if nothing waits. */
 int64_t core_deadline(const core_t *self);
 
+/* ---- the journal ----------------------------------------------------------------------------- */
+
+/* Append an EFFECT_JOURNAL as bytes; its pointers count until the next step. */
+void core_write_record(const core_t *self, const struct effect *journal, struct ag_buffer *out);
+
+/* Take back one record, in the order in which they were written, into a core that has seen no event
+ * yet. ARGOSY_EPROTO: the bytes are no record, or fit to nothing before them; ARGOSY_ENOMEM. */
+int core_restore(core_t *self, int64_t now, struct ag_bytes record, struct argosy_error *err);
+
+/* ---- telling --------------------------------------------------------------------------------- */
+
 /* How an ended job went, as an entry of EVENTS. `attempts` is a buffer that the entry points into.
  */
 void core_describe(const core_t *self, const struct job *job, uint32_t flags,
@@ -239,15 +321,59 @@ struct core_worker_view {
 void core_each_worker(const core_t *self, void (*fn)(void *arg, const struct core_worker_view *),
                       void *arg);
 
+/* Why a job is not running. X(NAME, code, what would change that) */
+#define CORE_REASONS(X)                                                                            \
+    X(NONE, "", "")                                                                                \
+    X(STOPPING, "broker.stopping",                                                                 \
+      "the broker is stopping and begins nothing new: start it again")                             \
+    X(RECOVERING, "broker.recovering",                                                             \
+      "the broker has just started and waits for its workers to come back: it goes on by itself")  \
+    X(MEMORY, "broker.memory",                                                                     \
+      "the broker's memory is full of results that nobody has taken: take or cancel them, or "     \
+      "give "                                                                                      \
+      "it more with --memory-max")                                                                 \
+    X(DELAY, "delay", "its time has not come: it goes on by itself")                               \
+    X(BACKOFF, "backoff", "it failed and waits before its next attempt: it goes on by itself")     \
+    X(AFTER, "after", "what it waits for has not ended")                                           \
+    X(UNIQUE, "unique", "another job with the same --unique key has not ended")                    \
+    X(MEMBERS, "members", "this group within a group has not ended")                               \
+    X(PAUSED, "queue.paused", "its queue is paused: argosy resume QUEUE")                          \
+    X(QUEUE_LIMIT, "queue.limit", "its queue runs as many jobs at once as it may")                 \
+    X(GROUP_LIMIT, "group.concurrency",                                                            \
+      "its batch runs as many jobs at once as its --concurrency allows")                           \
+    X(GROUP_RATE, "group.rate", "its batch begins as many jobs a minute as its --rate allows")     \
+    X(KEY_LIMIT, "key.limit", "as many jobs with its key run at once as may (--per-host)")         \
+    X(KEY_CLOSED, "key.closed",                                                                    \
+      "its key is closed for a while: a delay between jobs, or a server's Retry-After")            \
+    X(NO_WORKER, "worker.none", "no worker offers this kind: start one with --kinds")              \
+    X(NO_TAGS, "worker.tags", "no worker of this kind has the tags that it requires: --tag")       \
+    X(SUSPECT, "suspect", "its workers were lost: it waits for a worker that it has for itself")   \
+    X(BUSY, "worker.busy",                                                                         \
+      "every worker of this kind is busy: start more, or give them more --slots")                  \
+    X(SOON, "soon", "it is about to be given out")                                                 \
+    X(CANCELLING, "cancelling", "it was told to stop and its worker has not confirmed yet")
+
+enum core_reason {
+#define X(name, code, text) REASON_##name,
+    CORE_REASONS(X)
+#undef X
+};
+
 struct core_job_view {
-    const char *state, *kind, *worker; /* worker "" if none */
-    struct ag_id group;                /* zero if none */
-    uint32_t index, attempt;
+    struct ag_id id;
+    const char *state, *kind, *queue, *worker; /* worker "" if none */
+    const char *key, *requires;                /* "" if none */
+    struct ag_id group;                        /* zero if none */
+    struct ag_id waits_for;                    /* the first that it is blocked by; else zero */
+    uint32_t index, attempt, attempts_max, priority, permille, losses;
     int64_t queued_ms, run_ms;
-    const char *why; /* why it is not running, and what would change that; "" if it runs */
+    int64_t due_ms;           /* scheduled: until its time; else 0 */
+    const char *reason, *why; /* a code and a sentence; "" if it runs or has ended */
+    struct ag_bytes error;    /* of a failure */
 };
 
 struct core_group_view {
+    struct ag_id id, parent;
     const char *name, *policy, *failure;
     bool sealed, cancelling, ended;
     struct proto_counts counts;
@@ -259,6 +385,62 @@ struct core_found {
 };
 struct core_found core_show(const core_t *self, const struct ag_id *id, struct core_job_view *job,
                             struct core_group_view *group);
+
+/* Which jobs to list; empty and zero: all. */
+struct core_filter {
+    int state; /* enum job_state, or -1 */
+    struct ag_bytes kind, queue;
+    struct ag_id group;
+};
+
+/* Calls fn for up to `limit` jobs that match, oldest first, and looks at a bounded number only.
+ * *cursor says where to begin (zero: the oldest) and is set to where to go on; false when nothing
+ * is left. What ends or begins meanwhile may be missed or seen, what stays is seen once. */
+struct core_cursor {
+    uint64_t number;
+    struct ag_id id; /* the last one that was looked at */
+};
+bool core_list(const core_t *self, const struct core_filter *filter, struct core_cursor *cursor,
+               uint32_t limit, void (*fn)(void *arg, const struct core_job_view *), void *arg);
+
+struct core_queue_view {
+    const char *name;
+    bool paused;
+    uint32_t limit;
+    uint64_t waiting, running;
+    uint32_t workers;    /* that offer a kind which waits in it */
+    int64_t unserved_ms; /* how long something has waited that no worker offers; 0 it has not */
+};
+void core_each_queue(const core_t *self, void (*fn)(void *arg, const struct core_queue_view *),
+                     void *arg);
+
+struct core_schedule_view {
+    struct ag_id id;
+    const char *name, *kind;
+    struct core_rule rule;
+    enum core_catch_up catch_up;
+    int64_t next_unix_ms; /* INT64_MAX: never again */
+    uint64_t fired;
+};
+void core_each_schedule(const core_t *self,
+                        void (*fn)(void *arg, const struct core_schedule_view *), void *arg);
+
+/* What has happened, for `argosy events`: kept in a ring, numbered from 1. */
+struct core_happening {
+    uint64_t number;
+    int64_t at;        /* unix ms */
+    const char *what;  /* "job", "group", "worker" */
+    const char *state; /* what became of it */
+    struct ag_id id;   /* of a job or group */
+    const char *kind;  /* of a job; else "" */
+    uint32_t attempt;
+    const char *name; /* the worker's, the group's; "" if none */
+};
+
+/* Calls fn for up to `limit` of them after `number`; returns how many were missed because the ring
+ * has gone round. */
+uint64_t core_happenings(const core_t *self, uint64_t number, uint32_t limit,
+                         void (*fn)(void *arg, const struct core_happening *), void *arg);
 
 /* ---- for tests, the simulator and the log ---------------------------------------------------- */
 

@@ -14,43 +14,96 @@ struct offer *offer_of(struct session *worker, const struct kind *kind)
     return NULL;
 }
 
-/* The worker holds the job from now on: a new attempt. job->spare must be there. */
-void lease_take(core_t *self, struct job *job, struct offer *offer)
+/* A record for the case that its worker is lost, and what it gets from those it waited for. */
+static bool prepare(core_t *self, struct job *job, struct proto_job *run)
+{
+    struct ag_buffer inputs = ag_buffer_empty(AG_MESSAGE_BYTES_MAX);
+
+    if (job->spare == NULL && (job->spare = calloc(1, sizeof *job->spare)) == NULL)
+        return false;
+    if (job->extra == NULL || job->extra->mode == WAIT_REPLACE ||
+        ag_list_is_empty(&job->extra->waits))
+        return true;
+    run->inputs_count = wait_inputs(job, &inputs);
+    if (inputs.failed || !core_trash(self, inputs.data)) {
+        ag_buffer_free(&inputs);
+        return false;
+    }
+    run->inputs = ag_buffer_bytes(&inputs);
+    return true;
+}
+
+static void hold(struct job *job, struct offer *offer)
 {
     struct session *worker = offer->worker;
-    struct effect *effect;
 
-    AG_ASSERT(job->spare != NULL && offer->held < offer->credit);
     ag_list_append(&worker->held, &job->link);
-    lane_update(job->lane);
     job->worker = worker;
     name_unref(&job->worker_name);
     job->worker_name = name_ref(worker->name);
-    offer->held++;
-    offer_update(offer);
+    offer_hold(offer);
+}
+
+bool lease_take(core_t *self, struct job *job, struct offer *offer)
+{
+    struct proto_job run = {.kind = ag_bytes_of_text(offer->kind->name),
+                            .run_ms = job->run_limit_ms,
+                            .grace_ms = job->grace_ms,
+                            .payload = job->payload};
+
+    AG_ASSERT(offer->held < offer->credit);
+    if (!prepare(self, job, &run))
+        return false;
+    hold(job, offer);
+    lane_update(self, job->lane);
     self->counters.dispatched++;
     if (job->attempt > 0 && job->lane->group != NULL)
         job->lane->group->counts.retried++;
+    job->attempt++;
+    job->epoch = self->config.epoch;
+    job->permille = 0;
     job_enter(self, job, JOB_RUNNING);
-    effect = core_emit(self, EFFECT_RUN, worker->peer);
-    effect->run = (struct proto_job){.token = job_token(self, job),
-                                     .kind = ag_bytes_of_text(offer->kind->name),
-                                     .run_ms = job->run_limit_ms,
-                                     .grace_ms = job->grace_ms,
-                                     .payload = job->payload};
+    run.token = job_token(job);
+    core_emit(self, EFFECT_RUN, offer->worker->peer)->run = run;
+    return true;
+}
+
+/* A worker has come back with an attempt that an earlier life of this broker gave it. */
+void lease_adopt(core_t *self, struct job *job, struct session *worker,
+                 const struct proto_token *token)
+{
+    struct offer *offer = offer_of(worker, job->lane->kind);
+
+    AG_ASSERT(offer != NULL && job->worker == NULL);
+    self->counters.adopted++;
+    if (job->state == JOB_SCHEDULED)
+        job_enter(self, job, JOB_QUEUED);
+    hold(job, offer);
+    job->attempt = token->attempt;
+    job->epoch = token->epoch;
+    if (job->state == JOB_CANCELLING) {
+        if (job->key != NULL)
+            job->key->running++;
+        return;
+    }
+    lane_update(self, job->lane);
+    job_enter(self, job, JOB_RUNNING);
 }
 
 /* Nobody holds it any more: the slot is free. Only for job_enter(). */
-void lease_release(core_t *self, struct job *job)
+void lease_release(struct job *job)
 {
-    struct offer *offer = offer_of(job->worker, job->lane->kind);
+    struct session *worker = job->worker;
+    struct offer *offer = offer_of(worker, job->lane->kind);
 
-    (void)self;
-    AG_ASSERT(offer != NULL && offer->held > 0);
+    AG_ASSERT(offer != NULL);
     ag_link_remove(&job->link);
-    offer->held--;
-    offer_update(offer);
+    offer_release(offer);
     job->worker = NULL;
+    if (worker->alone == job) {
+        worker->alone = NULL;
+        worker_update(worker);
+    }
 }
 
 /* Put the spare record into the job's chain of causes. `type` and `message` are constants, or lie
@@ -75,18 +128,9 @@ static void remember_attempt(core_t *self, struct job *job, uint32_t run_ms, con
     job->attempts = attempt;
 }
 
-static void fail_with(core_t *self, struct job *job, enum constant constant)
-{
-    job->error = ag_buffer_bytes(&self->constants[constant]);
-    job->error_is_constant = true;
-    job_enter(self, job, JOB_FAILED);
-}
-
 /* Its worker is gone. The loss burns no try of the retry policy; too many of them are poison. */
 void lease_lose(core_t *self, struct job *job)
 {
-    struct group *group = job->lane->group;
-
     self->counters.lost++;
     job->run_ms = (uint32_t)(self->now - job->since);
     remember_attempt(self, job, job->run_ms, "lost.worker", "the worker fell silent", NULL);
@@ -97,12 +141,26 @@ void lease_lose(core_t *self, struct job *job)
     job->losses++;
     core_journal(self, RECORD_ATTEMPT, job, NULL);
     if (job->losses >= AG_LOST_MAX) {
-        fail_with(self, job, CONSTANT_LOST_POISON);
+        job_fail(self, job, CONSTANT_LOST_POISON);
         return;
     }
-    job_enter(self, job, JOB_QUEUED);
-    if (group != NULL && group->cancelling)
-        job_cancel(self, job);
+    job_requeue(self, job);
+}
+
+/* Its worker is alive, was told to stop, and has not confirmed in time: it loses the lease, and is
+ * told once more. The report names it. */
+void lease_revoke(core_t *self, struct job *job)
+{
+    struct group *group = job->lane->group;
+
+    self->counters.unconfirmed++;
+    if (group != NULL)
+        group->counts.unconfirmed++;
+    job->run_ms = (uint32_t)(self->now - job->since);
+    remember_attempt(self, job, job->run_ms, "lost.unconfirmed",
+                     "the worker was told to stop and did not confirm in time", NULL);
+    core_emit(self, EFFECT_STOP, job->worker->peer)->token = job_token(job);
+    job_enter(self, job, JOB_CANCELLED);
 }
 
 void on_credit(core_t *self, struct session *worker, const struct proto_credit *credit)
@@ -113,14 +171,16 @@ void on_credit(core_t *self, struct session *worker, const struct proto_credit *
         struct offer *offer = &worker->offers[i];
 
         offer->credit = 0;
+        if (worker->is_draining)
+            continue;
         for (uint32_t k = 0; k < credit->count; k++)
             if (ag_bytes_are(credit->kinds[k].name, offer->kind->name))
                 offer->credit = credit->kinds[k].count < left ? credit->kinds[k].count : left;
         left -= offer->credit;
         core_tracef(self, "        worker %s: %s held %u of %u", worker->name->text,
                     offer->kind->name, offer->held, offer->credit);
-        offer_update(offer);
     }
+    worker_update(worker);
 }
 
 /* ---- results --------------------------------------------------------------------------------- */
@@ -136,8 +196,8 @@ static struct job *held_job(const core_t *self, const struct session *worker,
 {
     struct job *job = job_find(self, &token->job);
 
-    if (job == NULL || !job_is_held(job) || job->worker != worker ||
-        job->attempt != token->attempt || token->epoch != self->config.epoch)
+    if (job == NULL || job->worker != worker || job->attempt != token->attempt ||
+        job->epoch != token->epoch)
         return NULL;
     return job;
 }
@@ -210,9 +270,12 @@ static void on_failure(core_t *self, struct session *worker, struct job *job,
                                            ag_random_next(&self->random));
 
         self->counters.retried++;
+        if (job->key != NULL && result->retry_after_ms > 0)
+            key_close(self, job->key, result->retry_after_ms); /* for the whole fleet */
+        job->due_at = self->now + delay;
         core_journal(self, RECORD_ATTEMPT, job, NULL);
         job_enter(self, job, JOB_SCHEDULED);
-        core_set_timer(self, &job->timer, self->now + delay);
+        core_set_timer(self, &job->timer, job->due_at);
         return;
     }
     job->error = kept->error;
@@ -249,7 +312,8 @@ static void on_result(core_t *self, struct session *worker, const struct proto_r
     case PROTO_RELEASED:
         self->counters.released++;
         worker->released++;
-        job_enter(self, job, JOB_QUEUED);
+        job->releases++;
+        job_requeue(self, job);
         break;
     }
 }
@@ -273,4 +337,20 @@ int on_results(core_t *self, struct session *worker, const struct proto_results 
         drop(&kept[i]);
     }
     return rc;
+}
+
+/* How far attempts are: kept for those who ask, told to those who watch. */
+void on_progress(core_t *self, struct session *worker, const struct proto_progress *progress)
+{
+    for (uint32_t i = 0; i < progress->count; i++) {
+        const struct proto_progress_item *item = &progress->items[i];
+        struct job *job = held_job(self, worker, &item->token);
+
+        if (job == NULL || job->state != JOB_RUNNING) {
+            self->counters.stale++;
+            continue;
+        }
+        job->permille = (uint16_t)item->permille;
+        watch_news(self, job, item);
+    }
 }

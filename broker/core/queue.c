@@ -1,8 +1,11 @@
-/* Who runs next: kinds take from their lanes in turn and give to idle workers in turn. */
+/* Where jobs wait: kinds, queues and lanes, and what keeps a lane from its turn. */
 #include <stdlib.h>
 
 #include "broker/core/state.h"
 #include "common/assert.h"
+
+/* ---- kinds and queues --------------------------------------------------------------------------
+ */
 
 struct kind *kind_find(const core_t *self, struct ag_bytes name)
 {
@@ -13,15 +16,6 @@ struct kind *kind_find(const core_t *self, struct ag_bytes name)
             return kind;
     }
     return NULL;
-}
-
-static void lane_init(struct lane *lane, struct kind *kind, struct group *group)
-{
-    ag_link_init(&lane->turn);
-    ag_link_init(&lane->of_group);
-    ag_link_init(&lane->jobs);
-    lane->kind = kind;
-    lane->group = group;
 }
 
 struct kind *kind_of(core_t *self, struct ag_bytes name)
@@ -35,126 +29,151 @@ struct kind *kind_of(core_t *self, struct ag_bytes name)
         return NULL;
     memcpy(kind->name, name.data, name.size);
     ag_link_init(&kind->all);
-    ag_link_init(&kind->lanes);
+    for (int i = 0; i < AG_PRIORITIES; i++)
+        ag_link_init(&kind->lanes[i]);
+    ag_link_init(&kind->unmatched);
+    ag_link_init(&kind->suspects);
+    ag_link_init(&kind->offers);
     ag_link_init(&kind->idle);
-    lane_init(&kind->lane, kind, NULL);
+    ag_link_init(&kind->ahead);
     ag_list_append(&self->kinds, &kind->all);
     self->kinds_count++;
     return kind;
 }
 
-struct lane *lane_of(struct kind *kind, struct group *group)
+struct queue *queue_find(const core_t *self, struct ag_bytes name)
 {
-    struct lane *lane;
+    for (struct ag_link *at = self->queues.next; at != &self->queues; at = at->next) {
+        struct queue *queue = AG_OWNER(at, struct queue, all);
 
-    if (group == NULL)
-        return &kind->lane;
-    for (struct ag_link *at = group->lanes.next; at != &group->lanes; at = at->next) {
-        lane = AG_OWNER(at, struct lane, of_group);
-        if (lane->kind == kind)
-            return lane;
+        if (ag_bytes_are(name, queue->name))
+            return queue;
     }
-    lane = calloc(1, sizeof *lane);
+    return NULL;
+}
+
+struct queue *queue_of(core_t *self, struct ag_bytes name)
+{
+    struct queue *queue = queue_find(self, name);
+
+    if (queue != NULL)
+        return queue;
+    AG_ASSERT(name.size <= AG_NAME_BYTES_MAX);
+    if (self->queues_count >= QUEUES_MAX || (queue = calloc(1, sizeof *queue)) == NULL)
+        return NULL;
+    memcpy(queue->name, name.data, name.size);
+    ag_link_init(&queue->all);
+    ag_link_init(&queue->lanes);
+    ag_list_append(&self->queues, &queue->all);
+    self->queues_count++;
+    return queue;
+}
+
+/* One job more (1) or less (-1) is in this state. */
+void queue_count(struct queue *queue, enum job_state state, int by)
+{
+    if (state == JOB_RUNNING || state == JOB_CANCELLING)
+        queue->running += (uint64_t)(int64_t)by;
+    else if (state < JOB_SUCCEEDED)
+        queue->waiting += (uint64_t)(int64_t)by;
+}
+
+/* ---- lanes -------------------------------------------------------------------------------------
+ */
+
+static bool is_lane(const struct lane *lane, const struct kind *kind, const struct queue *queue,
+                    uint32_t priority, struct ag_bytes requires)
+{
+    return lane->kind == kind && lane->queue == queue && lane->priority == priority &&
+           ag_bytes_are(requires, lane->requires);
+}
+
+static struct lane *lane_new(struct kind *kind, struct queue *queue, struct group *group,
+                             uint32_t priority, struct ag_bytes requires)
+{
+    struct lane *lane = calloc(1, sizeof *lane + requires.size + 1);
+
     if (lane == NULL)
         return NULL;
-    lane_init(lane, kind, group);
-    ag_list_append(&group->lanes, &lane->of_group);
+    ag_link_init(&lane->turn);
+    ag_link_init(&lane->of_group);
+    ag_link_init(&lane->of_queue);
+    ag_link_init(&lane->jobs);
+    lane->kind = kind;
+    lane->queue = queue;
+    lane->group = group;
+    lane->priority = priority;
+    if (requires.size > 0)
+        memcpy(lane->requires, requires.data, requires.size);
     return lane;
 }
 
-static bool may_run(const struct lane *lane)
+struct lane *lane_of(core_t *self, struct kind *kind, struct queue *queue, struct group *group,
+                     uint32_t priority, struct ag_bytes requires)
 {
-    const struct group *group = lane->group;
+    struct ag_link *list = group != NULL ? &group->lanes : &self->ungrouped;
+    struct lane *lane;
+    uint32_t count = 0;
 
-    if (ag_list_is_empty(&lane->jobs))
-        return false;
-    if (group == NULL)
-        return true;
-    return !group->cancelling &&
-           (group->concurrency == 0 || group->counts.running < group->concurrency);
+    for (struct ag_link *at = list->next; at != list; at = at->next, count++) {
+        lane = AG_OWNER(at, struct lane, of_group);
+        if (is_lane(lane, kind, queue, priority, requires)) {
+            ag_list_prepend(list, &lane->of_group); /* most jobs are like the one before */
+            return lane;
+        }
+    }
+    if (count >= LANES_MAX)
+        return NULL;
+    lane = lane_new(kind, queue, group, priority, requires);
+    if (lane == NULL)
+        return NULL;
+    ag_list_prepend(list, &lane->of_group);
+    ag_list_append(&queue->lanes, &lane->of_queue);
+    return lane;
 }
 
-/* After its jobs or its group's limits have changed. */
-void lane_update(struct lane *lane)
+void lane_free(struct lane *lane)
 {
-    bool may = may_run(lane);
+    ag_link_remove(&lane->of_group);
+    ag_link_remove(&lane->of_queue);
+    ag_link_remove(&lane->turn);
+    free(lane);
+}
+
+/* What keeps all of it from beginning, apart from a lack of workers. */
+enum core_reason lane_blocked(const core_t *self, const struct lane *lane)
+{
+    const struct group *group = lane->group;
+    const struct queue *queue = lane->queue;
+
+    if (queue->paused)
+        return REASON_PAUSED;
+    if (queue->limit > 0 && queue->running >= queue->limit)
+        return REASON_QUEUE_LIMIT;
+    if (group == NULL)
+        return REASON_NONE;
+    if (group->cancelling)
+        return REASON_CANCELLING;
+    if (group->concurrency > 0 && group->counts.running >= group->concurrency)
+        return REASON_GROUP_LIMIT;
+    if (group->rate_per_minute > 0 && group->rate_at_us > 1000 * self->now)
+        return REASON_GROUP_RATE;
+    return REASON_NONE;
+}
+
+/* After its jobs, its queue's or its group's limits have changed. */
+void lane_update(core_t *self, struct lane *lane)
+{
+    bool may = !ag_list_is_empty(&lane->jobs) && lane_blocked(self, lane) == REASON_NONE;
 
     if (may && !ag_link_is_listed(&lane->turn))
-        ag_list_append(&lane->kind->lanes, &lane->turn);
+        ag_list_append(&lane->kind->lanes[lane->priority], &lane->turn);
     else if (!may)
         ag_link_remove(&lane->turn);
 }
 
-/* After what it holds or its credit has changed. */
-void offer_update(struct offer *offer)
+void queue_update(core_t *self, struct queue *queue)
 {
-    bool idle = offer->held < offer->credit;
-
-    if (idle == ag_link_is_listed(&offer->idle))
-        return;
-    if (idle)
-        ag_list_append(&offer->kind->idle, &offer->idle);
-    else
-        ag_link_remove(&offer->idle);
-    offer->kind->idle_count += idle ? 1 : -1u;
-}
-
-/* Give the next job of the next lane to this worker. False when memory is short: a job needs a
- * spare record for the case that its worker is lost. */
-static bool give_one(core_t *self, struct kind *kind, struct offer *offer)
-{
-    struct lane *lane = AG_OWNER(kind->lanes.next, struct lane, turn);
-    struct job *job = AG_OWNER(lane->jobs.next, struct job, link);
-
-    if (job->spare == NULL && (job->spare = calloc(1, sizeof *job->spare)) == NULL)
-        return false;
-    ag_list_append(&kind->lanes, &lane->turn); /* the others first, next time */
-    lease_take(self, job, offer);
-    return true;
-}
-
-/* How many a worker gets before it is the next one's turn: an even share of what waits among the
- * `turns` workers left in this round, so that one message carries many and no worker is left idle.
- */
-static uint32_t share(const struct kind *kind, const struct offer *offer, uint32_t turns)
-{
-    uint32_t spare = offer->credit - offer->held;
-    uint64_t even = (kind->queued + turns - 1) / turns;
-
-    if (spare > AG_MESSAGE_ITEMS_MAX)
-        spare = AG_MESSAGE_ITEMS_MAX;
-    return even < spare ? (uint32_t)even : spare;
-}
-
-static void dispatch_kind(core_t *self, struct kind *kind, int *left)
-{
-    uint32_t turns = kind->idle_count;
-
-    while (!ag_list_is_empty(&kind->lanes) && !ag_list_is_empty(&kind->idle)) {
-        struct offer *offer = AG_OWNER(kind->idle.next, struct offer, idle);
-        uint32_t n = share(kind, offer, turns);
-
-        turns = turns > 1 ? turns - 1 : kind->idle_count;
-        ag_list_append(&kind->idle, &offer->idle); /* the others first, next time */
-        for (; n > 0 && !ag_list_is_empty(&kind->lanes); n--) {
-            if (*left == 0 || !core_has_room(self, 2)) {
-                self->unfinished = true;
-                return;
-            }
-            --*left;
-            if (!give_one(self, kind, offer))
-                return; /* the next event tries again */
-        }
-    }
-}
-
-void queue_dispatch(core_t *self)
-{
-    int left = SLICE;
-
-    /* Results need room too: a store that is full of what nobody has read takes no more. */
-    if (self->stopping || self->bytes >= self->config.bytes_max)
-        return;
-    for (struct ag_link *at = self->kinds.next; at != &self->kinds; at = at->next)
-        dispatch_kind(self, AG_OWNER(at, struct kind, all), &left);
+    for (struct ag_link *at = queue->lanes.next; at != &queue->lanes; at = at->next)
+        lane_update(self, AG_OWNER(at, struct lane, of_queue));
 }

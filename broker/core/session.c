@@ -64,6 +64,7 @@ static int make_offers(core_t *self, struct session *session, const struct proto
             continue; /* named twice */
         *offer = (struct offer){.worker = session, .kind = kind, .slots = hello->kinds[i].count};
         ag_link_init(&offer->idle);
+        ag_link_init(&offer->of_kind);
         session->offers_count++;
     }
     return 0;
@@ -93,6 +94,17 @@ static struct session *session_new(core_t *self, const struct proto_hello *hello
     return session;
 }
 
+/* An attempt that an earlier life of the broker gave to this worker, of a job that nobody has taken
+ * up since. */
+static bool may_be_adopted(const core_t *self, const struct job *job, struct session *worker,
+                           const struct proto_token *token)
+{
+    return job != NULL && job->worker == NULL && token->epoch < self->config.epoch &&
+           token->attempt > job->attempt && offer_of(worker, job->lane->kind) != NULL &&
+           (job->state == JOB_QUEUED || job->state == JOB_SCHEDULED ||
+            job->state == JOB_CANCELLING);
+}
+
 /* Settle what the worker says it still has with what it should have. */
 static void settle(core_t *self, struct session *worker, struct ag_bytes holding)
 {
@@ -102,9 +114,12 @@ static void settle(core_t *self, struct session *worker, struct ag_bytes holding
     ag_link_init(&kept);
     while (ag_proto_next_token(&holding, &token)) {
         struct job *job = job_find(self, &token.job);
-        bool current = job != NULL && job_is_held(job) && job->worker == worker &&
-                       job->attempt == token.attempt && token.epoch == self->config.epoch;
+        bool current;
 
+        if (may_be_adopted(self, job, worker, &token))
+            lease_adopt(self, job, worker, &token);
+        current = job != NULL && job->worker == worker && job->attempt == token.attempt &&
+                  job->epoch == token.epoch;
         if (current)
             ag_list_append(&kept, &job->link);
         if (!current || job->state == JOB_CANCELLING)
@@ -116,7 +131,11 @@ static void settle(core_t *self, struct session *worker, struct ag_bytes holding
         core_tracef(self, "        not at the worker -> take it back");
         self->counters.released++;
         worker->released++;
-        job_enter(self, job, job->state == JOB_CANCELLING ? JOB_CANCELLED : JOB_QUEUED);
+        job->releases++;
+        if (job->state == JOB_CANCELLING)
+            job_enter(self, job, JOB_CANCELLED);
+        else
+            job_requeue(self, job);
     }
     while (!ag_list_is_empty(&kept))
         ag_list_append(&worker->held, kept.next);
@@ -126,6 +145,20 @@ static void end_watches(struct session *client)
 {
     while (!ag_list_is_empty(&client->watches))
         watch_destroy(AG_OWNER(client->watches.next, struct watch, of_session));
+}
+
+static void add_offer(struct offer *offer)
+{
+    offer->kind->offers_count++;
+    ag_list_append(&offer->kind->offers, &offer->of_kind);
+}
+
+static void remove_offer(struct offer *offer)
+{
+    offer->kind->offers_count--;
+    ag_link_remove(&offer->of_kind);
+    if (offer->kind->reserved == offer->worker)
+        offer->kind->reserved = NULL;
 }
 
 /* HELLO: a newcomer, or one that is known and comes from a new connection. */
@@ -148,12 +181,10 @@ int on_join(core_t *self, const struct core_event *event)
             reject(self, event->peer, "rejected.full", "too many peers");
             return 0;
         }
-        if (ag_heap_reserve(&self->timers,
-                            self->jobs.count + self->groups.count + self->sessions.count + 1) < 0 ||
-            (session = session_new(self, hello)) == NULL)
+        if (core_reserve_timers(self, 1) < 0 || (session = session_new(self, hello)) == NULL)
             return ARGOSY_ENOMEM;
         for (uint32_t i = 0; i < session->offers_count; i++)
-            session->offers[i].kind->offers++;
+            add_offer(&session->offers[i]);
         ag_map_add(&self->sessions, &session->node);
         ag_list_append(&self->all_sessions, &session->all);
         *(hello->role == PROTO_WORKER ? &self->workers : &self->clients) += 1;
@@ -166,6 +197,8 @@ int on_join(core_t *self, const struct core_event *event)
     core_set_timer(self, &session->timer, self->now + SILENT_BEATS * self->config.heartbeat_ms);
     core_tracef(self, "        %s %s: welcome", hello->role == PROTO_WORKER ? "worker" : "client",
                 session->name->text);
+    if (session->role == PROTO_WORKER)
+        happen(self, "worker", "joined", NULL, session->name);
     effect = core_emit(self, EFFECT_WELCOME, session->peer);
     effect->welcome.role = session->role;
     effect->welcome.instance = session->node.id;
@@ -181,13 +214,15 @@ void session_end(core_t *self, struct session *session, const char *why)
     core_tracef(self, "        %s %s: %s", session->role == PROTO_WORKER ? "worker" : "client",
                 session->name->text, why);
     core_emit(self, EFFECT_CLOSE, session->peer);
-    for (uint32_t i = 0; i < session->offers_count; i++) {
+    for (uint32_t i = 0; i < session->offers_count; i++)
         session->offers[i].credit = 0;
-        offer_update(&session->offers[i]);
-        session->offers[i].kind->offers--;
-    }
+    worker_update(session);
     while (!ag_list_is_empty(&session->held))
         lease_lose(self, AG_OWNER(session->held.next, struct job, link));
+    for (uint32_t i = 0; i < session->offers_count; i++)
+        remove_offer(&session->offers[i]);
+    if (session->role == PROTO_WORKER)
+        happen(self, "worker", why, NULL, session->name);
     end_watches(session);
     *(session->role == PROTO_WORKER ? &self->workers : &self->clients) -= 1;
     ag_heap_stop(&self->timers, &session->timer.heap);

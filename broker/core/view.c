@@ -48,7 +48,8 @@ void core_describe(const core_t *self, const struct job *job, uint32_t flags,
         .kind = ag_bytes_of_text(job->lane->kind->name),
         .state = ended_state(job),
         .attempt = job->attempt,
-        .attempts_max = job->retry.attempts + job->losses, /* a loss burns no try */
+        /* what was lost or handed back burns no try */
+        .attempts_max = job->retry.attempts + job->losses + job->releases,
         .worker = ag_bytes_of_text(job->worker_name ? job->worker_name->text : ""),
         .queued_ms = job->queued_ms,
         .run_ms = job->run_ms,
@@ -56,8 +57,8 @@ void core_describe(const core_t *self, const struct job *job, uint32_t flags,
     };
     if (flags & PROTO_WATCH_RESULTS)
         out->result = job->result;
-    if (job->state == JOB_FAILED)
-        out->payload = job->payload; /* kept only if no worker described the failure */
+    if (job->state == JOB_FAILED && job->error_is_constant)
+        out->payload = job->payload; /* no worker has said what it was about */
     out->attempts_count = append_attempts(job, attempts);
     out->attempts = ag_buffer_bytes(attempts);
 }
@@ -72,6 +73,7 @@ static void count_job(const struct job *job, struct proto_counts *counts)
     *counts = (struct proto_counts){.total = 1};
     switch (job->state) {
     case JOB_SCHEDULED:
+    case JOB_BLOCKED:
     case JOB_QUEUED:
         counts->waiting = 1;
         break;
@@ -165,36 +167,45 @@ void core_each_worker(const core_t *self, void (*fn)(void *arg, const struct cor
     }
 }
 
-static const char *why_queued(const core_t *self, const struct job *job)
+static enum core_reason queued_reason(const core_t *self, const struct job *job)
 {
     const struct kind *kind = job->lane->kind;
-    const struct group *group = job->lane->group;
+    enum core_reason reason = lane_blocked(self, job->lane);
 
     if (self->stopping)
-        return "the broker is stopping and begins nothing new";
+        return REASON_STOPPING;
+    if (self->recovery.heap.place != 0)
+        return REASON_RECOVERING;
+    if (reason != REASON_NONE)
+        return reason;
     if (self->bytes >= self->config.bytes_max)
-        return "the broker's memory is full of results that nobody has taken: take or cancel "
-               "them, or give it more with --memory-max";
-    if (kind->offers == 0)
-        return "no worker offers this kind: start one with --kinds";
-    if (group != NULL && group->concurrency > 0 && group->counts.running >= group->concurrency)
-        return "its batch runs as many jobs at once as its --concurrency allows";
-    if (kind->idle_count == 0)
-        return "every worker of this kind is busy: start more, or give them more --slots";
-    return "it is about to be given out";
+        return REASON_MEMORY;
+    reason = key_blocked(self, job);
+    if (reason != REASON_NONE)
+        return reason;
+    if (kind->offers_count == 0)
+        return REASON_NO_WORKER;
+    if (job_is_suspect(job))
+        return REASON_SUSPECT;
+    for (struct ag_link *at = kind->offers.next; at != &kind->offers; at = at->next)
+        if (tags_have(AG_OWNER(at, struct offer, of_kind)->worker->tags, job->lane->requires))
+            return kind->idle_count == 0 ? REASON_BUSY : REASON_SOON;
+    return REASON_NO_TAGS;
 }
 
-/* From a closed set, each with what would change it. */
-static const char *why(const core_t *self, const struct job *job)
+enum core_reason job_reason(const core_t *self, const struct job *job)
 {
     switch (job->state) {
     case JOB_SCHEDULED:
-        return job->attempt == 0 ? "its --delay is not over"
-                                 : "it failed and waits before its next attempt";
+        return job->attempt == 0 ? REASON_DELAY : REASON_BACKOFF;
+    case JOB_BLOCKED:
+        return job->is_place                                                  ? REASON_MEMBERS
+               : job->extra->mode == WAIT_ALL || job->extra->mode == WAIT_ANY ? REASON_AFTER
+                                                                              : REASON_UNIQUE;
     case JOB_QUEUED:
-        return why_queued(self, job);
+        return queued_reason(self, job);
     case JOB_CANCELLING:
-        return "it was told to stop and its worker has not confirmed yet";
+        return REASON_CANCELLING;
     case JOB_RUNNING:
     case JOB_SUCCEEDED:
     case JOB_FAILED:
@@ -202,31 +213,80 @@ static const char *why(const core_t *self, const struct job *job)
     case JOB_STATES_COUNT:
         break;
     }
-    return "";
+    return REASON_NONE;
+}
+
+static struct ag_id first_wait(const struct job *job)
+{
+    struct ag_id none = {{0}};
+
+    if (job->extra == NULL || job->state != JOB_BLOCKED)
+        return none;
+    for (struct ag_link *at = job->extra->waits.next; at != &job->extra->waits; at = at->next) {
+        const struct wait *wait = AG_OWNER(at, struct wait, of_waiter);
+
+        if (!wait->is_over)
+            return wait->job != NULL ? wait->job->node.id : wait->group->node.id;
+    }
+    return none;
+}
+
+static void view_job(const core_t *self, const struct job *job, struct core_job_view *out)
+{
+    static const char *const codes[] = {
+#define X(name, code, text) [REASON_##name] = code,
+        CORE_REASONS(X)
+#undef X
+    };
+    static const char *const texts[] = {
+#define X(name, code, text) [REASON_##name] = text,
+        CORE_REASONS(X)
+#undef X
+    };
+    enum core_reason reason = job_reason(self, job);
+    const struct lane *lane = job->lane;
+
+    *out = (struct core_job_view){
+        .id = job->node.id,
+        .state = job_state_name(job->state),
+        .kind = lane->kind->name,
+        .queue = lane->queue->name,
+        .worker = job->worker_name ? job->worker_name->text : "",
+        .key = job->key != NULL ? job->key->text : "",
+        .requires = lane->requires,
+        .group = lane->group ? lane->group->node.id : (struct ag_id){{0}},
+        .waits_for = first_wait(job),
+        .index = job->index,
+        .attempt = job->attempt,
+        .attempts_max = job->retry.attempts + job->losses + job->releases,
+        .priority = lane->priority,
+        .permille = job->permille,
+        .losses = job->losses,
+        .queued_ms = job->queued_ms + (job->state == JOB_QUEUED ? self->now - job->since : 0),
+        .run_ms = job_is_held(job) ? self->now - job->since : job->run_ms,
+        .due_ms = job->state == JOB_SCHEDULED ? job->timer.heap.at - self->now : 0,
+        .reason = codes[reason],
+        .why = texts[reason],
+        .error = job->state == JOB_FAILED ? job->error : (struct ag_bytes){0},
+    };
 }
 
 struct core_found core_show(const core_t *self, const struct ag_id *id, struct core_job_view *out,
                             struct core_group_view *group_out)
 {
+    static const char *const policies[] = {
+        [PROTO_GATHER] = "gather", [PROTO_TASKGROUP] = "taskgroup", [PROTO_RACE] = "race"};
     const struct job *job = job_find(self, id);
     const struct group *group = group_find(self, id);
 
     if (job != NULL)
-        *out = (struct core_job_view){
-            .state = job_state_name(job->state),
-            .kind = job->lane->kind->name,
-            .worker = job->worker_name ? job->worker_name->text : "",
-            .group = job->lane->group ? job->lane->group->node.id : (struct ag_id){{0}},
-            .index = job->index,
-            .attempt = job->attempt,
-            .queued_ms = job->queued_ms + (job->state == JOB_QUEUED ? self->now - job->since : 0),
-            .run_ms = job_is_held(job) ? self->now - job->since : job->run_ms,
-            .why = why(self, job),
-        };
+        view_job(self, job, out);
     if (group != NULL)
         *group_out = (struct core_group_view){
+            .id = *id,
+            .parent = group->parent != NULL ? group->parent->node.id : (struct ag_id){{0}},
             .name = group->name,
-            .policy = group->policy == PROTO_TASKGROUP ? "taskgroup" : "gather",
+            .policy = policies[group->policy],
             .failure = group->failure,
             .sealed = group->sealed,
             .cancelling = group->cancelling,
@@ -234,4 +294,102 @@ struct core_found core_show(const core_t *self, const struct ag_id *id, struct c
             .counts = group->counts,
         };
     return (struct core_found){.job = job != NULL, .group = job == NULL && group != NULL};
+}
+
+/* ---- lists -------------------------------------------------------------------------------------
+ */
+
+static bool matches(const struct job *job, const struct core_filter *filter)
+{
+    const struct lane *lane = job->lane;
+
+    return !job->is_place && (filter->state < 0 || (int)job->state == filter->state) &&
+           (filter->kind.size == 0 || ag_bytes_are(filter->kind, lane->kind->name)) &&
+           (filter->queue.size == 0 || ag_bytes_are(filter->queue, lane->queue->name)) &&
+           (ag_id_is_zero(&filter->group) ||
+            (lane->group != NULL && ag_id_equal(&lane->group->node.id, &filter->group)));
+}
+
+/* Where a list goes on: behind the last one looked at or, if that is gone, the first after it. */
+static const struct ag_link *resume(const core_t *self, const struct core_cursor *cursor)
+{
+    const struct job *job = cursor->number > 0 ? job_find(self, &cursor->id) : NULL;
+    const struct ag_link *at = self->all_jobs.next;
+
+    if (job != NULL)
+        return job->all.next;
+    while (at != &self->all_jobs && AG_OWNER(at, struct job, all)->number <= cursor->number)
+        at = at->next;
+    return at;
+}
+
+bool core_list(const core_t *self, const struct core_filter *filter, struct core_cursor *cursor,
+               uint32_t limit, void (*fn)(void *arg, const struct core_job_view *), void *arg)
+{
+    const struct ag_link *at = resume(self, cursor);
+
+    for (int looked = 0; at != &self->all_jobs && limit > 0 && looked < LIST_LOOKED_AT;
+         at = at->next, looked++) {
+        const struct job *job = AG_OWNER(at, struct job, all);
+        struct core_job_view view;
+
+        cursor->number = job->number;
+        cursor->id = job->node.id;
+        if (!matches(job, filter))
+            continue;
+        view_job(self, job, &view);
+        fn(arg, &view);
+        limit--;
+    }
+    return at != &self->all_jobs;
+}
+
+static void add_kinds(const core_t *self, const struct queue *queue, struct core_queue_view *view)
+{
+    for (struct ag_link *at = self->kinds.next; at != &self->kinds; at = at->next) {
+        const struct kind *kind = AG_OWNER(at, struct kind, all);
+        bool is_here = false;
+
+        for (struct ag_link *l = queue->lanes.next; l != &queue->lanes && !is_here; l = l->next)
+            is_here = AG_OWNER(l, struct lane, of_queue)->kind == kind;
+        if (!is_here)
+            continue;
+        view->workers += (uint32_t)kind->offers_count;
+        if (kind->unserved_since != 0 && self->now - kind->unserved_since > view->unserved_ms)
+            view->unserved_ms = self->now - kind->unserved_since;
+    }
+}
+
+void core_each_queue(const core_t *self, void (*fn)(void *arg, const struct core_queue_view *),
+                     void *arg)
+{
+    for (struct ag_link *at = self->queues.next; at != &self->queues; at = at->next) {
+        const struct queue *queue = AG_OWNER(at, struct queue, all);
+        struct core_queue_view view = {.name = queue->name,
+                                       .paused = queue->paused,
+                                       .limit = queue->limit,
+                                       .waiting = queue->waiting,
+                                       .running = queue->running};
+
+        if (strcmp(queue->name, "group") == 0)
+            continue; /* places of groups in groups */
+        add_kinds(self, queue, &view);
+        fn(arg, &view);
+    }
+}
+
+void core_each_schedule(const core_t *self,
+                        void (*fn)(void *arg, const struct core_schedule_view *), void *arg)
+{
+    for (struct ag_link *at = self->all_schedules.next; at != &self->all_schedules; at = at->next) {
+        const struct schedule *schedule = AG_OWNER(at, struct schedule, all);
+
+        fn(arg, &(struct core_schedule_view){.id = schedule->node.id,
+                                             .name = schedule->name,
+                                             .kind = schedule->kind,
+                                             .rule = schedule->rule,
+                                             .catch_up = schedule->catch_up,
+                                             .next_unix_ms = schedule->next_unix_ms,
+                                             .fired = schedule->fired});
+    }
 }

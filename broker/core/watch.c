@@ -77,6 +77,7 @@ int on_watch(core_t *self, struct session *client, const struct proto_watch *req
     if (watch->group != NULL && watch->cursor < group->released_count)
         watch->cursor = group->released_count; /* what was released before is gone */
     watch->limit = limit_of(watch->cursor, request->credit);
+    watch->news_left = request->credit < CREDIT_MAX ? request->credit : CREDIT_MAX;
     ag_link_init(&watch->of_session);
     ag_link_init(&watch->of_target);
     ag_link_init(&watch->due);
@@ -99,10 +100,12 @@ static void release(core_t *self, struct watch *watch, uint64_t until)
         return;
     if (until > watch->cursor)
         until = watch->cursor; /* it cannot have taken what it was not sent */
+    if (!ag_list_is_empty(&group->waiters))
+        return; /* what it made is still to be handed on */
     for (; group->released_count < until; group->released_count++) {
         struct job *job = group->ended[group->released_count];
 
-        if (!core_has_room(self, 1 + WATCHES_MAX))
+        if (wait_is_wanted(job) || !core_has_room(self, 1 + WATCHES_MAX))
             return;
         group->ended[group->released_count] = NULL;
         job_forget(self, job);
@@ -124,6 +127,7 @@ void on_more(core_t *self, struct session *client, const struct proto_more *more
     }
     if (limit_of(more->cursor, more->credit) > watch->limit)
         watch->limit = limit_of(more->cursor, more->credit);
+    watch->news_left = more->credit < CREDIT_MAX ? more->credit : CREDIT_MAX;
     watch_due(self, watch);
 }
 
@@ -133,14 +137,51 @@ void watch_job_ended(core_t *self, struct job *job)
         watch_due(self, AG_OWNER(at, struct watch, of_target));
 }
 
-void watch_forget_job(core_t *self, struct job *job)
+void watch_forget(core_t *self, struct ag_link *watches)
 {
-    while (!ag_list_is_empty(&job->watches)) {
-        struct watch *watch = AG_OWNER(job->watches.next, struct watch, of_target);
+    while (!ag_list_is_empty(watches)) {
+        struct watch *watch = AG_OWNER(watches->next, struct watch, of_target);
 
         emit_events(self, watch->client, watch->number)->events.end = PROTO_UNKNOWN;
         watch_destroy(watch);
     }
+}
+
+static void tell_news(core_t *self, struct ag_link *watches, const struct job *job,
+                      const struct proto_progress_item *item)
+{
+    for (struct ag_link *at = watches->next; at != watches; at = at->next) {
+        struct watch *watch = AG_OWNER(at, struct watch, of_target);
+        struct effect *effect;
+
+        if ((watch->flags & PROTO_WATCH_NEWS) == 0)
+            continue;
+        if (watch->news_left == 0 || self->effects.count + 1 > NEWS_EFFECTS_MAX) {
+            self->counters.news_dropped++;
+            continue;
+        }
+        watch->news_left--;
+        effect = core_emit(self, EFFECT_NEWS, watch->client->peer);
+        effect->news.watch = watch->number;
+        effect->news.item =
+            (struct proto_news_item){.job = job->node.id,
+                                     .index = job->index,
+                                     .kind = ag_bytes_of_text(job->lane->kind->name),
+                                     .attempt = job->attempt,
+                                     .permille = item->permille,
+                                     .note = item->note,
+                                     .sequence = item->sequence,
+                                     .partial = item->partial};
+    }
+}
+
+/* Told at once or never: nothing of it is kept. */
+void watch_news(core_t *self, struct job *job, const struct proto_progress_item *item)
+{
+    if (job->watches_count > 0)
+        tell_news(self, &job->watches, job, item);
+    if (job->lane->group != NULL)
+        tell_news(self, &job->lane->group->watches, job, item);
 }
 
 /* How many ends beyond its cursor the watch may be told now: committed ones, within its credit. */

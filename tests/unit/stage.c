@@ -44,6 +44,7 @@ struct stage *stage_new(const struct core_config *changes)
     assert_non_null(self->core);
     self->said = ag_buffer_empty(64 << 20);
     self->attempts = ag_buffer_empty(1 << 20);
+    self->journal = ag_buffer_empty(64 << 20);
     return self;
 }
 
@@ -52,6 +53,7 @@ void stage_free(struct stage *self)
     core_destroy(&self->core);
     ag_buffer_free(&self->said);
     ag_buffer_free(&self->attempts);
+    ag_buffer_free(&self->journal);
     free(self);
 }
 
@@ -91,6 +93,41 @@ static void write_events(struct stage *self, const struct effect *effect)
     ag_buffer_text(&self->said, "\n");
 }
 
+/* Each record with its size in front. */
+static void keep_record(struct stage *self, const struct effect *effect)
+{
+    struct ag_buffer record = ag_buffer_empty(AG_MESSAGE_BYTES_MAX);
+    uint32_t size;
+
+    core_write_record(self->core, effect, &record);
+    assert_false(record.failed);
+    size = (uint32_t)record.size;
+    ag_buffer_append(&self->journal, &size, sizeof size);
+    ag_buffer_append(&self->journal, record.data, record.size);
+    ag_buffer_free(&record);
+}
+
+/* The broker dies and comes back with its journal; sessions are gone. */
+void stage_restart(struct stage *self)
+{
+    struct argosy_error err = {0};
+    uint32_t size;
+
+    core_destroy(&self->core);
+    self->config.epoch++;
+    self->core = core_new(&self->config);
+    assert_non_null(self->core);
+    for (size_t at = 0; at < self->journal.size; at += sizeof size + size) {
+        memcpy(&size, self->journal.data + at, sizeof size);
+        if (core_restore(self->core, self->now,
+                         ag_bytes_of(self->journal.data + at + sizeof size, size), &err) < 0)
+            fail_msg("%s", err.message);
+    }
+    self->records = 0;
+    if (core_broken_invariant(self->core) != NULL)
+        fail_msg("broken: %s", core_broken_invariant(self->core));
+}
+
 static void write_token(struct stage *self, const struct effect *effect, const char *what,
                         const struct proto_token *token)
 {
@@ -98,11 +135,25 @@ static void write_token(struct stage *self, const struct effect *effect, const c
                      token->attempt);
 }
 
+static void write_run(struct stage *self, const struct effect *effect)
+{
+    struct ag_bytes inputs = effect->run.inputs;
+    struct proto_input input;
+
+    ag_buffer_printf(&self->said, "%u: run %u.%u", effect->peer,
+                     stage_number(&effect->run.token.job), effect->run.token.attempt);
+    while (ag_proto_next_input(&inputs, &input))
+        ag_buffer_printf(&self->said, " <%u", stage_number(&input.job));
+    ag_buffer_text(&self->said, "\n");
+}
+
 static void write_effect(struct stage *self, const struct effect *effect)
 {
     switch (effect->type) {
     case EFFECT_JOURNAL:
         self->records++;
+        if (self->keeps_journal)
+            keep_record(self, effect);
         break;
     case EFFECT_WELCOME:
         ag_buffer_printf(&self->said, "%u: welcome\n", effect->peer);
@@ -114,13 +165,24 @@ static void write_effect(struct stage *self, const struct effect *effect)
         ag_buffer_printf(&self->said, "%u: close\n", effect->peer);
         break;
     case EFFECT_RUN:
-        write_token(self, effect, "run", &effect->run.token);
+        write_run(self, effect);
         break;
     case EFFECT_STOP:
         write_token(self, effect, "stop", &effect->token);
         break;
     case EFFECT_RECORDED:
         write_token(self, effect, "recorded", &effect->token);
+        break;
+    case EFFECT_RECALL:
+        write_token(self, effect, "recall", &effect->token);
+        break;
+    case EFFECT_DRAIN:
+        ag_buffer_printf(&self->said, "%u: drain\n", effect->peer);
+        break;
+    case EFFECT_NEWS:
+        ag_buffer_printf(&self->said, "%u: news %u.%u %u\n", effect->peer,
+                         stage_number(&effect->news.item.job), effect->news.item.attempt,
+                         effect->news.item.permille);
         break;
     case EFFECT_ACCEPTED:
         ag_buffer_printf(&self->said, "%u: accepted %u", effect->peer, effect->accepted.accepted);
@@ -224,11 +286,16 @@ void stage_hello(struct stage *self, unsigned peer, unsigned instance, enum prot
     event.instance = hello.instance;
     if (role == PROTO_WORKER) {
         hello.kinds_count = 1;
-        hello.kinds[0] = (struct proto_kind){.name = ag_bytes_of_text(kind), .count = 1};
+        hello.kinds[0] = (struct proto_kind){.name = ag_bytes_of_text(kind),
+                                             .count = self->slots ? self->slots : 1000};
+        if (self->tag != NULL)
+            hello.tags[hello.tags_count++] = ag_bytes_of_text(self->tag);
     }
     for (; holding != NULL && *holding != 0; holding += 2, hello.holding_count++)
         ag_proto_append_token(&list, &(struct proto_token){.job = stage_id(holding[0]),
-                                                           .epoch = self->config.epoch,
+                                                           .epoch = self->holding_epoch
+                                                                        ? self->holding_epoch
+                                                                        : self->config.epoch,
                                                            .attempt = holding[1]});
     hello.holding = ag_buffer_bytes(&list);
     stage_step(self, &event);
@@ -269,10 +336,20 @@ struct proto_group stage_group(unsigned id, enum proto_policy policy)
         .id = stage_id(id), .name = ag_bytes_of_text("batch"), .policy = policy};
 }
 
+static struct ag_bytes after_of(const struct stage_job *job, struct ag_id *ids)
+{
+    size_t count = 0;
+
+    for (; count < STAGE_AFTER_MAX && job->after[count] != 0; count++)
+        ids[count] = stage_id(job->after[count]);
+    return ag_bytes_of(ids, count * sizeof *ids);
+}
+
 void stage_submit(struct stage *self, unsigned peer, const struct proto_group *groups,
                   unsigned groups_count, const struct stage_job *jobs, unsigned jobs_count)
 {
     static struct proto_submit submit;
+    static struct ag_id ids[AG_MESSAGE_ITEMS_MAX][STAGE_AFTER_MAX];
     struct core_event event = {
         .type = CORE_SUBMIT, .peer = peer, .instance = stage_id(peer), .submit = &submit};
 
@@ -295,7 +372,18 @@ void stage_submit(struct stage *self, unsigned peer, const struct proto_group *g
                       .cap_ms = 60000,
                       .factor_percent = 200,
                       .selectors = ag_bytes_of_text(jobs[i].selectors ? jobs[i].selectors : "")},
-            .payload = ag_bytes_of_text("\x80")};
+            .payload = ag_bytes_of_text("\x80"),
+            .priority = jobs[i].priority,
+            .queue = ag_bytes_of_text(jobs[i].queue ? jobs[i].queue : ""),
+            .key = ag_bytes_of_text(jobs[i].key ? jobs[i].key : ""),
+            .key_max = jobs[i].key_max,
+            .key_delay_ms = jobs[i].key_delay_ms,
+            .after = after_of(&jobs[i], ids[i]),
+            .after_any = jobs[i].after_any,
+            .unique = ag_bytes_of_text(jobs[i].unique ? jobs[i].unique : ""),
+            .unique_policy = jobs[i].unique_policy,
+            .requires = ag_bytes_of_text(jobs[i].requires ? jobs[i].requires : ""),
+            .ttl_ms = jobs[i].ttl_ms};
     stage_step(self, &event);
 }
 
@@ -357,5 +445,26 @@ void stage_more(struct stage *self, unsigned peer, uint64_t cursor, uint32_t cre
     struct core_event event = {
         .type = CORE_MORE, .peer = peer, .instance = stage_id(peer), .more = &more};
 
+    stage_step(self, &event);
+}
+
+void stage_control(struct stage *self, unsigned peer, struct core_control control)
+{
+    struct core_event event = {
+        .type = CORE_CONTROL, .peer = peer, .instance = stage_id(peer), .control = &control};
+
+    stage_step(self, &event);
+}
+
+void stage_progress(struct stage *self, unsigned peer, unsigned job, unsigned attempt,
+                    uint32_t permille)
+{
+    struct proto_progress progress = {.count = 1};
+    struct core_event event = {
+        .type = CORE_PROGRESS, .peer = peer, .instance = stage_id(peer), .progress = &progress};
+
+    progress.items[0] = (struct proto_progress_item){
+        .token = {.job = stage_id(job), .epoch = self->config.epoch, .attempt = attempt},
+        .permille = permille};
     stage_step(self, &event);
 }

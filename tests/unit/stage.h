@@ -10,12 +10,19 @@
 
 #include "broker/core/core.h"
 
+enum { STAGE_AFTER_MAX = 8 };
+
 struct stage {
     core_t *core;
     struct core_config config;
     int64_t now;
     uint64_t records;
-    bool slow_store; /* commit only when stage_commit() is called */
+    bool slow_store;        /* commit only when stage_commit() is called */
+    uint32_t slots;         /* of workers that say HELLO from now on; 0: a thousand */
+    const char *tag;        /* likewise */
+    uint64_t holding_epoch; /* of what they hold; 0: the broker's own */
+    bool keeps_journal;
+    struct ag_buffer journal;
     struct ag_buffer said;
     struct ag_buffer attempts;
     /* Called for each effect before it is written down; may be NULL. */
@@ -51,6 +58,15 @@ struct stage_job {
     uint32_t queue_ms, delay_ms, run_ms, grace_ms;
     uint32_t attempts; /* 0: 1 */
     const char *selectors;
+    uint32_t priority;
+    const char *queue, *key;
+    uint32_t key_max, key_delay_ms;
+    unsigned after[STAGE_AFTER_MAX]; /* ends with 0 */
+    bool after_any;
+    const char *unique;
+    enum proto_unique unique_policy;
+    const char *requires;
+    uint32_t ttl_ms;
 };
 void stage_submit(struct stage *self, unsigned peer, const struct proto_group *groups,
                   unsigned groups_count, const struct stage_job *jobs, unsigned jobs_count);
@@ -63,5 +79,10 @@ void stage_cancel(struct stage *self, unsigned peer, unsigned target);
 void stage_watch(struct stage *self, unsigned peer, unsigned target, uint64_t cursor,
                  uint32_t credit, uint32_t flags);
 void stage_more(struct stage *self, unsigned peer, uint64_t cursor, uint32_t credit);
+void stage_control(struct stage *self, unsigned peer, struct core_control control);
+void stage_progress(struct stage *self, unsigned peer, unsigned job, unsigned attempt,
+                    uint32_t permille);
+/* With the journal that was kept since keeps_journal was set. */
+void stage_restart(struct stage *self);
 
 #endif
