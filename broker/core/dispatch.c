@@ -267,6 +267,7 @@ static uint32_t recall_from(core_t *self, struct offer *offer, uint32_t wanted)
         if (job->is_recalled || job->state != JOB_RUNNING || !core_has_room(self, 1))
             continue;
         job->is_recalled = true;
+        offer->kind->recalled_count++;
         self->counters.recalled++;
         core_emit(self, EFFECT_RECALL, worker->peer)->token = job_token(job);
         asked++;
@@ -283,6 +284,7 @@ static void recall(core_t *self, struct kind *kind)
     if (kind->ahead_count == 0 || kind->idle_count == 0 || kind->queued > 0)
         return;
     wanted = free_slots(kind);
+    wanted -= wanted < kind->recalled_count ? wanted : kind->recalled_count;
     for (struct ag_link *at = kind->offers.next; at != &kind->offers && wanted > 0; at = at->next) {
         struct offer *offer = AG_OWNER(at, struct offer, of_kind);
 

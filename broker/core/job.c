@@ -468,7 +468,6 @@ void job_requeue(core_t *self, struct job *job)
 {
     const struct group *group = job->lane->group;
 
-    job->is_recalled = false;
     job_enter(self, job, JOB_QUEUED);
     if (group != NULL && group->cancelling)
         job_cancel(self, job);

@@ -97,6 +97,8 @@ void lease_release(struct job *job)
     struct offer *offer = offer_of(worker, job->lane->kind);
 
     AG_ASSERT(offer != NULL);
+    offer->kind->recalled_count -= job->is_recalled;
+    job->is_recalled = false;
     ag_link_remove(&job->link);
     offer_release(offer);
     job->worker = NULL;

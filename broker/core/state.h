@@ -187,7 +187,7 @@ struct kind {
     struct session *reserved;            /* a worker that gets nothing until it is empty */
     uint64_t offers_count, queued;       /* queued: in all its lanes, keys and suspects */
     uint64_t ahead_count;                /* jobs held beyond the slots of their workers */
-    uint32_t idle_count;
+    uint32_t idle_count, recalled_count;  /* recalled: asked back, and not here yet */
     int64_t unserved_since; /* something waits that nobody offers; 0 nothing does */
     char name[AG_NAME_BYTES_MAX + 1];
 };

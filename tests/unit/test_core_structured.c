@@ -1,0 +1,784 @@
+/* The broker's core, told as stories: order, limits, dependencies, groups in groups, schedules, and
+ * what a journal brings back. */
+#include "tests/unit/cmocka_prelude.h"
+#include "tests/unit/stage.h"
+
+enum { ALL = PROTO_WATCH_RESULTS };
+
+static int set_up(void **state)
+{
+    *state = stage_new(NULL);
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    stage_free(*state);
+    return 0;
+}
+
+/* Worker 10 with so many slots, client 20, and nothing said yet. */
+static struct stage *worker_and_client(void **state, unsigned slots)
+{
+    struct stage *stage = *state;
+
+    stage_worker(stage, 10, slots);
+    stage_client(stage, 20);
+    stage_expect(stage, "10: welcome\n20: welcome\n");
+    return stage;
+}
+
+static void submit(struct stage *stage, struct stage_job job)
+{
+    stage_submit(stage, 20, NULL, 0, &job, 1);
+}
+
+static void succeeds(struct stage *stage, unsigned job, unsigned attempt)
+{
+    stage_result(stage, 10, 10, job, attempt, PROTO_SUCCEEDED, NULL, false);
+}
+
+static void fails(struct stage *stage, unsigned job, unsigned attempt)
+{
+    stage_result(stage, 10, 10, job, attempt, PROTO_FAILED, "handler.no", false);
+}
+
+static const char *reason_of(struct stage *stage, unsigned job)
+{
+    struct ag_id id = stage_id(job);
+    struct core_job_view view = {.reason = "not here"};
+    struct core_group_view group;
+
+    core_show(stage->core, &id, &view, &group);
+    return view.reason;
+}
+
+/* ---- order ------------------------------------------------------------------------------------ */
+
+static void a_lower_number_goes_first(void **state)
+{
+    struct stage *stage = worker_and_client(state, 0);
+
+    submit(stage, (struct stage_job){.id = 1, .priority = 5});
+    submit(stage, (struct stage_job){.id = 2, .priority = 9});
+    submit(stage, (struct stage_job){.id = 3, .priority = 0});
+    submit(stage, (struct stage_job){.id = 4, .priority = 5});
+    stage_credit(stage, 10, 10, 4);
+    stage_expect(stage, "20: accepted 1\n20: accepted 1\n20: accepted 1\n20: accepted 1\n"
+                        "10: run 3.1\n10: run 1.1\n10: run 4.1\n10: run 2.1\n");
+}
+
+static void a_paused_queue_begins_nothing_until_it_is_resumed(void **state)
+{
+    struct stage *stage = worker_and_client(state, 5);
+    struct core_control pause = {.verb = VERB_PAUSE, .queue = ag_bytes_of_text("nightly")};
+    struct core_control resume = {.verb = VERB_RESUME, .queue = ag_bytes_of_text("nightly")};
+
+    stage_control(stage, 20, pause);
+    submit(stage, (struct stage_job){.id = 1, .queue = "nightly"});
+    submit(stage, (struct stage_job){.id = 2});
+    stage_expect(stage, "20: answer\n20: accepted 1\n10: run 2.1\n20: accepted 1\n");
+    assert_string_equal(reason_of(stage, 1), "queue.paused");
+    stage_control(stage, 20, resume);
+    stage_expect(stage, "10: run 1.1\n20: answer\n");
+}
+
+static void a_queue_runs_no_more_than_its_limit(void **state)
+{
+    struct stage *stage = worker_and_client(state, 5);
+    struct core_control limit = {
+        .verb = VERB_LIMIT, .queue = ag_bytes_of_text("fetch"), .number = 1};
+
+    stage_control(stage, 20, limit);
+    submit(stage, (struct stage_job){.id = 1});
+    submit(stage, (struct stage_job){.id = 2});
+    assert_string_equal(reason_of(stage, 2), "queue.limit");
+    succeeds(stage, 1, 1);
+    stage_expect(stage, "20: answer\n10: run 1.1\n20: accepted 1\n20: accepted 1\n"
+                        "10: run 2.1\n10: recorded 1.1\n");
+}
+
+/* ---- keys ------------------------------------------------------------------------------------- */
+
+static void a_key_is_limited_in_the_whole_fleet(void **state)
+{
+    struct stage *stage = worker_and_client(state, 5);
+
+    stage_worker(stage, 11, 5);
+    submit(stage, (struct stage_job){.id = 1, .key = "host", .key_max = 2});
+    submit(stage, (struct stage_job){.id = 2, .key = "host", .key_max = 2});
+    submit(stage, (struct stage_job){.id = 3, .key = "host", .key_max = 2});
+    submit(stage, (struct stage_job){.id = 4, .key = "other", .key_max = 2});
+    stage_expect(stage, "11: welcome\n10: run 1.1\n20: accepted 1\n11: run 2.1\n20: accepted 1\n"
+                        "20: accepted 1\n11: run 4.1\n20: accepted 1\n");
+    assert_string_equal(reason_of(stage, 3), "key.limit");
+    succeeds(stage, 1, 1);
+    stage_expect(stage, "10: run 3.1\n10: recorded 1.1\n");
+}
+
+static void a_key_has_its_delay_between_beginnings(void **state)
+{
+    struct stage *stage = worker_and_client(state, 5);
+
+    submit(stage, (struct stage_job){.id = 1, .key = "host", .key_delay_ms = 100});
+    submit(stage, (struct stage_job){.id = 2, .key = "host", .key_delay_ms = 100});
+    submit(stage, (struct stage_job){.id = 3, .key = "host", .key_delay_ms = 100});
+    stage_expect(stage, "10: run 1.1\n20: accepted 1\n20: accepted 1\n20: accepted 1\n");
+    stage_wait(stage, 99);
+    stage_expect(stage, "");
+    stage_wait(stage, 1);
+    stage_expect(stage, "10: run 2.1\n");
+    stage_cancel(stage, 20, 3); /* one that waits for its key is cancelled as any other */
+    stage_expect(stage, "20: answer cancelled 1 cancelling 0 ended 0 unknown 0\n");
+}
+
+static void a_retry_after_closes_the_key_for_everybody(void **state)
+{
+    struct stage *stage = worker_and_client(state, 1);
+    static struct proto_results results = {.count = 1};
+    struct core_event event = {
+        .type = CORE_RESULTS, .peer = 10, .instance = stage_id(10), .results = &results};
+
+    submit(stage, (struct stage_job){.id = 1, .key = "host", .attempts = 3});
+    submit(stage, (struct stage_job){.id = 2, .key = "host"});
+    results.items[0] = (struct proto_result){
+        .token = {.job = stage_id(1), .epoch = 7, .attempt = 1},
+        .outcome = PROTO_FAILED,
+        .type = ag_bytes_of_text("fetch.http.server.503"),
+        .message = ag_bytes_of_text("later"),
+        .retryable = true,
+        .retry_after_ms = 3000};
+    stage_step(stage, &event);
+    stage_expect(stage, "10: run 1.1\n20: accepted 1\n20: accepted 1\n10: recorded 1.1\n");
+    assert_string_equal(reason_of(stage, 2), "key.closed");
+    assert_string_equal(reason_of(stage, 1), "backoff");
+    stage_say(stage, 10, 10, CORE_ALIVE);
+    stage_wait(stage, 2000);
+    stage_say(stage, 10, 10, CORE_ALIVE);
+    stage_expect(stage, "");
+    stage_wait(stage, 1000);
+    stage_expect(stage, "20: close\n10: run 2.1\n");
+}
+
+/* ---- dependencies ----------------------------------------------------------------------------- */
+
+static void a_job_gets_what_it_waited_for(void **state)
+{
+    struct stage *stage = worker_and_client(state, 5);
+
+    submit(stage, (struct stage_job){.id = 1});
+    submit(stage, (struct stage_job){.id = 2});
+    submit(stage, (struct stage_job){.id = 3, .after = {1, 2}});
+    assert_string_equal(reason_of(stage, 3), "after");
+    succeeds(stage, 2, 1);
+    succeeds(stage, 1, 1);
+    stage_expect(stage, "10: run 1.1\n20: accepted 1\n10: run 2.1\n20: accepted 1\n"
+                        "20: accepted 1\n10: recorded 2.1\n10: run 3.1 <1 <2\n10: recorded 1.1\n");
+}
+
+static void a_failure_is_handed_down_the_chain(void **state)
+{
+    struct stage *stage = worker_and_client(state, 5);
+
+    submit(stage, (struct stage_job){.id = 1});
+    submit(stage, (struct stage_job){.id = 2, .after = {1}});
+    submit(stage, (struct stage_job){.id = 3, .after = {2}});
+    submit(stage, (struct stage_job){.id = 4, .after = {2}, .after_any = true});
+    fails(stage, 1, 1);
+    stage_watch(stage, 20, 3, 0, 10, ALL);
+    stage_expect(stage, "10: run 1.1\n20: accepted 1\n20: accepted 1\n20: accepted 1\n"
+                        "20: accepted 1\n10: run 4.1 <2\n10: recorded 1.1\n"
+                        "20: events 0 3.0=failed end\n");
+}
+
+static void what_waits_for_a_cancelled_job_is_cancelled(void **state)
+{
+    struct stage *stage = worker_and_client(state, 0);
+
+    submit(stage, (struct stage_job){.id = 1});
+    submit(stage, (struct stage_job){.id = 2, .after = {1}});
+    stage_cancel(stage, 20, 1);
+    stage_watch(stage, 20, 2, 0, 10, ALL);
+    stage_expect(stage, "20: accepted 1\n20: accepted 1\n"
+                        "20: answer cancelled 1 cancelling 0 ended 0 unknown 0\n"
+                        "20: events 0 2.0=cancelled end\n");
+}
+
+static void what_is_not_known_is_not_waited_for(void **state)
+{
+    struct stage *stage = worker_and_client(state, 0);
+    struct proto_group open = stage_group(100, PROTO_GATHER);
+
+    submit(stage, (struct stage_job){.id = 1, .after = {77}});
+    stage_submit(stage, 20, &open, 1, NULL, 0);
+    submit(stage, (struct stage_job){.id = 2, .after = {100}}); /* it may still grow */
+    stage_expect(stage, "20: accepted 0 1=rejected.after\n20: accepted 0\n"
+                        "20: accepted 0 2=rejected.after\n");
+}
+
+static void a_job_after_a_group_gets_its_results_in_order(void **state)
+{
+    struct stage *stage = worker_and_client(state, 5);
+    struct proto_group group = stage_group(100, PROTO_GATHER);
+    struct stage_job jobs[] = {{.id = 1, .group = 100}, {.id = 2, .group = 100}};
+
+    stage_submit(stage, 20, &group, 1, jobs, 2);
+    stage_seal(stage, 20, 100);
+    submit(stage, (struct stage_job){.id = 3, .after = {100}, .after_any = true});
+    stage_expect(stage, "10: run 1.1\n10: run 2.1\n20: accepted 2\n20: answer\n20: accepted 1\n");
+    succeeds(stage, 2, 1);
+    fails(stage, 1, 1);
+    stage_expect(stage, "10: recorded 2.1\n10: run 3.1 <1 <2\n10: recorded 1.1\n");
+}
+
+static void what_is_waited_for_is_not_forgotten(void **state)
+{
+    struct stage *stage = worker_and_client(state, 5);
+
+    submit(stage, (struct stage_job){.id = 1, .ttl_ms = 10});
+    submit(stage, (struct stage_job){.id = 2, .after = {1}, .delay_ms = 5000});
+    succeeds(stage, 1, 1);
+    stage_say(stage, 10, 10, CORE_ALIVE);
+    stage_wait(stage, 2900);
+    stage_say(stage, 10, 10, CORE_ALIVE);
+    stage_wait(stage, 2100);
+    stage_expect(stage, "10: run 1.1\n20: accepted 1\n20: accepted 1\n10: recorded 1.1\n"
+                        "20: close\n10: run 2.1 <1\n");
+}
+
+/* ---- unique ----------------------------------------------------------------------------------- */
+
+static void a_unique_job_is_refused_while_another_lives(void **state)
+{
+    struct stage *stage = worker_and_client(state, 5);
+
+    submit(stage, (struct stage_job){.id = 1, .unique = "u"});
+    submit(stage, (struct stage_job){.id = 2, .unique = "u"});
+    succeeds(stage, 1, 1);
+    submit(stage, (struct stage_job){.id = 3, .unique = "u"});
+    stage_expect(stage, "10: run 1.1\n20: accepted 1\n20: accepted 0 2=rejected.unique\n"
+                        "10: recorded 1.1\n10: run 3.1\n20: accepted 1\n");
+}
+
+static void a_joined_job_ends_with_the_same_result(void **state)
+{
+    struct stage *stage = worker_and_client(state, 5);
+
+    submit(stage, (struct stage_job){.id = 1, .unique = "u"});
+    submit(stage,
+           (struct stage_job){.id = 2, .unique = "u", .unique_policy = PROTO_UNIQUE_JOIN});
+    assert_string_equal(reason_of(stage, 2), "unique");
+    succeeds(stage, 1, 1);
+    stage_watch(stage, 20, 2, 0, 10, ALL);
+    stage_expect(stage, "10: run 1.1\n20: accepted 1\n20: accepted 1\n10: recorded 1.1\n"
+                        "20: events 0 2.1=succeeded end\n");
+}
+
+static void a_replacing_job_begins_when_the_old_one_has_stopped(void **state)
+{
+    struct stage *stage = worker_and_client(state, 5);
+
+    submit(stage, (struct stage_job){.id = 1, .unique = "u"});
+    submit(stage,
+           (struct stage_job){.id = 2, .unique = "u", .unique_policy = PROTO_UNIQUE_REPLACE});
+    submit(stage, (struct stage_job){.id = 3, .unique = "u"});
+    stage_expect(stage, "10: run 1.1\n20: accepted 1\n10: stop 1.1\n20: accepted 1\n"
+                        "20: accepted 0 3=rejected.unique\n");
+    stage_result(stage, 10, 10, 1, 1, PROTO_CANCELLED, NULL, false);
+    stage_expect(stage, "10: run 2.1\n10: recorded 1.1\n");
+}
+
+/* ---- workers ---------------------------------------------------------------------------------- */
+
+static void a_job_goes_only_where_its_tags_are(void **state)
+{
+    struct stage *stage = worker_and_client(state, 5);
+
+    submit(stage, (struct stage_job){.id = 1, .requires = "gpu"});
+    assert_string_equal(reason_of(stage, 1), "worker.tags");
+    submit(stage, (struct stage_job){.id = 2});
+    stage->tag = "gpu";
+    stage_worker(stage, 11, 1);
+    stage_expect(stage, "20: accepted 1\n10: run 2.1\n20: accepted 1\n11: welcome\n11: run 1.1\n");
+}
+
+static void what_has_not_begun_is_asked_back_for_an_idle_worker(void **state)
+{
+    struct stage *stage = *state;
+
+    stage->slots = 1;
+    stage_worker(stage, 10, 3); /* one slot, two ahead */
+    stage_client(stage, 20);
+    submit(stage, (struct stage_job){.id = 1});
+    submit(stage, (struct stage_job){.id = 2});
+    submit(stage, (struct stage_job){.id = 3});
+    stage_expect(stage, "10: welcome\n20: welcome\n10: run 1.1\n20: accepted 1\n10: run 2.1\n"
+                        "20: accepted 1\n10: run 3.1\n20: accepted 1\n");
+    stage_worker(stage, 11, 1);
+    stage_expect(stage, "11: welcome\n10: recall 3.1\n");
+    stage_result(stage, 10, 10, 3, 1, PROTO_RELEASED, NULL, false);
+    stage_expect(stage, "11: run 3.2\n10: recorded 3.1\n");
+}
+
+static void a_suspect_runs_alone(void **state)
+{
+    struct stage *stage = worker_and_client(state, 2);
+
+    submit(stage, (struct stage_job){.id = 1});
+    stage_say(stage, 10, 10, CORE_GONE);
+    stage_worker(stage, 11, 2);
+    stage_say(stage, 11, 11, CORE_GONE);
+    stage_expect(stage, "10: run 1.1\n20: accepted 1\n10: close\n11: welcome\n11: run 1.2\n"
+                        "11: close\n");
+    submit(stage, (struct stage_job){.id = 2});
+    stage_worker(stage, 12, 2);
+    submit(stage, (struct stage_job){.id = 3});
+    /* the suspect has worker 12 for itself: the others wait */
+    stage_expect(stage, "20: accepted 1\n12: welcome\n12: run 1.3\n20: accepted 1\n");
+    stage_result(stage, 12, 12, 1, 3, PROTO_SUCCEEDED, NULL, false);
+    stage_expect(stage, "12: run 2.1\n12: run 3.1\n12: recorded 1.3\n");
+}
+
+static void a_worker_is_emptied_for_a_suspect(void **state)
+{
+    struct stage *stage = worker_and_client(state, 1);
+
+    submit(stage, (struct stage_job){.id = 1});
+    stage_say(stage, 10, 10, CORE_GONE);
+    stage_worker(stage, 11, 1);
+    stage_say(stage, 11, 11, CORE_GONE);
+    submit(stage, (struct stage_job){.id = 2, .priority = 0});
+    stage_expect(stage, "10: run 1.1\n20: accepted 1\n10: close\n11: welcome\n11: run 1.2\n"
+                        "11: close\n20: accepted 1\n");
+    assert_string_equal(reason_of(stage, 1), "worker.none");
+    stage_cancel(stage, 20, 1);
+    stage_worker(stage, 12, 2);
+    stage_expect(stage, "20: answer cancelled 1 cancelling 0 ended 0 unknown 0\n12: welcome\n"
+                        "12: run 2.1\n");
+}
+
+static void a_worker_that_does_not_confirm_loses_the_lease(void **state)
+{
+    struct stage *stage = worker_and_client(state, 1);
+
+    submit(stage, (struct stage_job){.id = 1, .grace_ms = 500});
+    stage_cancel(stage, 20, 1);
+    stage_expect(stage, "10: run 1.1\n20: accepted 1\n10: stop 1.1\n"
+                        "20: answer cancelled 0 cancelling 1 ended 0 unknown 0\n");
+    for (int i = 0; i < 7; i++) { /* half a second and three heartbeats */
+        stage_wait(stage, 500);
+        stage_say(stage, 10, 10, CORE_ALIVE);
+        stage_say(stage, 20, 20, CORE_ALIVE);
+    }
+    stage_watch(stage, 20, 1, 0, 10, ALL);
+    stage_expect(stage, "10: stop 1.1\n20: events 0 1.1=cancelled(lost.unconfirmed) end\n");
+    succeeds(stage, 1, 1); /* too late */
+    stage_expect(stage, "10: recorded 1.1\n");
+}
+
+static void a_draining_worker_gets_nothing_more(void **state)
+{
+    struct stage *stage = worker_and_client(state, 5);
+    struct core_control drain = {.verb = VERB_DRAIN, .worker = ag_bytes_of_text("w10")};
+    struct core_control none = {.verb = VERB_DRAIN, .worker = ag_bytes_of_text("w99")};
+
+    stage_control(stage, 20, drain);
+    stage_control(stage, 20, none);
+    submit(stage, (struct stage_job){.id = 1});
+    stage_credit(stage, 10, 10, 5);
+    stage_expect(stage, "10: drain\n20: answer\n20: answer not_found\n20: accepted 1\n");
+}
+
+/* ---- groups ----------------------------------------------------------------------------------- */
+
+static void submit_group(struct stage *stage, struct proto_group group, unsigned count)
+{
+    struct stage_job jobs[8] = {0};
+
+    for (unsigned i = 0; i < count; i++)
+        jobs[i] = (struct stage_job){.id = i + 1, .group = 100};
+    stage_submit(stage, 20, &group, 1, jobs, count);
+    stage_seal(stage, 20, 100);
+}
+
+static void the_first_success_of_a_race_cancels_the_rest(void **state)
+{
+    struct stage *stage = worker_and_client(state, 2);
+
+    submit_group(stage, stage_group(100, PROTO_RACE), 3);
+    fails(stage, 1, 1);
+    succeeds(stage, 2, 1);
+    stage_expect(stage, "10: run 1.1\n10: run 2.1\n20: accepted 3\n20: answer\n"
+                        "10: run 3.1\n10: recorded 1.1\n10: stop 3.1\n10: recorded 2.1\n");
+    stage_result(stage, 10, 10, 3, 1, PROTO_CANCELLED, NULL, false);
+    stage_watch(stage, 20, 100, 0, 10, ALL);
+    stage_expect(stage,
+                 "10: recorded 3.1\n20: events 0 1.1=failed(handler.no) 2.1=succeeded "
+                 "3.1=cancelled end\n");
+}
+
+static void a_gentle_end_lets_running_jobs_end(void **state)
+{
+    struct stage *stage = worker_and_client(state, 2);
+    struct proto_group group = stage_group(100, PROTO_TASKGROUP);
+
+    group.is_gentle = true;
+    submit_group(stage, group, 3);
+    fails(stage, 1, 1);
+    stage_expect(stage, "10: run 1.1\n10: run 2.1\n20: accepted 3\n20: answer\n"
+                        "10: recorded 1.1\n");
+    succeeds(stage, 2, 1);
+    stage_watch(stage, 20, 100, 0, 10, ALL);
+    stage_expect(stage, "10: recorded 2.1\n20: events 0 1.1=failed(handler.no) 3.0=cancelled "
+                        "2.1=succeeded end\n");
+}
+
+static void a_share_of_failures_is_tolerated(void **state)
+{
+    struct stage *stage = worker_and_client(state, 4);
+    struct proto_group group = stage_group(100, PROTO_TASKGROUP);
+
+    group.failures_percent = 50;
+    submit_group(stage, group, 4);
+    fails(stage, 1, 1);
+    fails(stage, 2, 1);
+    stage_expect(stage, "10: run 1.1\n10: run 2.1\n10: run 3.1\n10: run 4.1\n20: accepted 4\n"
+                        "20: answer\n10: recorded 1.1\n10: recorded 2.1\n");
+    fails(stage, 3, 1);
+    stage_expect(stage, "10: stop 4.1\n10: recorded 3.1\n");
+}
+
+static void too_few_successes_are_a_failure_of_the_group(void **state)
+{
+    struct stage *stage = worker_and_client(state, 4);
+    struct proto_group group = stage_group(100, PROTO_GATHER);
+
+    group.successes_min = 2;
+    submit_group(stage, group, 2);
+    fails(stage, 1, 1);
+    succeeds(stage, 2, 1);
+    stage_watch(stage, 20, 100, 9, 10, ALL);
+    stage_expect(stage, "10: run 1.1\n10: run 2.1\n20: accepted 2\n20: answer\n10: recorded 1.1\n"
+                        "10: recorded 2.1\n20: events 9 end group.successes\n");
+}
+
+static void a_rate_spaces_beginnings(void **state)
+{
+    struct stage *stage = worker_and_client(state, 8);
+    struct proto_group group = stage_group(100, PROTO_GATHER);
+
+    group.rate_per_minute = 60; /* one a second */
+    submit_group(stage, group, 3);
+    stage_wait(stage, 800);
+    stage_expect(stage, "10: run 1.1\n20: accepted 3\n20: answer\n");
+    assert_string_equal(reason_of(stage, 2), "group.rate");
+    stage_wait(stage, 200);
+    stage_expect(stage, "10: run 2.1\n");
+    stage_wait(stage, 1000);
+    stage_expect(stage, "10: run 3.1\n");
+}
+
+/* Group 100 holds job 1 and group 200, which holds job 2. */
+static void submit_nested(struct stage *stage, enum proto_policy policy)
+{
+    struct proto_group groups[] = {stage_group(100, policy), stage_group(200, PROTO_GATHER)};
+    struct stage_job jobs[] = {{.id = 1, .group = 100}, {.id = 2, .group = 200}};
+
+    groups[1].parent = stage_id(100);
+    stage_submit(stage, 20, groups, 2, jobs, 2);
+    stage_seal(stage, 20, 100);
+    stage_expect(stage, "10: run 1.1\n10: run 2.1\n20: accepted 2\n20: answer\n");
+}
+
+static void a_parent_ends_after_its_groups(void **state)
+{
+    struct stage *stage = worker_and_client(state, 8);
+
+    submit_nested(stage, PROTO_GATHER);
+    stage_watch(stage, 20, 100, 0, 10, ALL);
+    succeeds(stage, 1, 1);
+    fails(stage, 2, 1);
+    stage_expect(stage, "20: events 0\n10: recorded 1.1\n20: events 0 1.1=succeeded\n"
+                        "10: recorded 2.1\n");
+    stage_seal(stage, 20, 200); /* it was still open */
+    stage_expect(stage, "20: answer\n20: events 1 200.0=failed end\n");
+}
+
+static void cancelling_a_parent_cancels_all_within(void **state)
+{
+    struct stage *stage = worker_and_client(state, 8);
+
+    submit_nested(stage, PROTO_GATHER);
+    stage_cancel(stage, 20, 100);
+    stage_expect(stage, "10: stop 1.1\n10: stop 2.1\n"
+                        "20: answer cancelled 1 cancelling 1 ended 0 unknown 0\n");
+    stage_result(stage, 10, 10, 1, 1, PROTO_CANCELLED, NULL, false);
+    stage_watch(stage, 20, 100, 0, 10, ALL);
+    stage_expect(stage, "10: recorded 1.1\n20: events 0 1.1=cancelled\n");
+    stage_result(stage, 10, 10, 2, 1, PROTO_CANCELLED, NULL, false);
+    stage_expect(stage, "10: recorded 2.1\n20: events 1 200.0=cancelled end cancelled\n");
+}
+
+static void a_group_that_fails_fails_its_taskgroup(void **state)
+{
+    struct stage *stage = worker_and_client(state, 8);
+
+    submit_nested(stage, PROTO_TASKGROUP);
+    stage_seal(stage, 20, 200);
+    fails(stage, 2, 1);
+    stage_expect(stage, "20: answer\n10: stop 1.1\n10: recorded 2.1\n");
+}
+
+/* ---- orders ----------------------------------------------------------------------------------- */
+
+static void a_failed_job_is_tried_again_as_a_new_one(void **state)
+{
+    struct stage *stage = worker_and_client(state, 8);
+    struct core_control retry = {.verb = VERB_RETRY, .id = stage_id(1), .as = stage_id(9)};
+    struct core_control remove = {.verb = VERB_REMOVE, .id = stage_id(1)};
+
+    submit(stage, (struct stage_job){.id = 1});
+    stage_control(stage, 20, retry);
+    stage_control(stage, 20, remove);
+    fails(stage, 1, 1);
+    stage_expect(stage, "10: run 1.1\n20: accepted 1\n20: answer rejected.state\n"
+                        "20: answer rejected.state\n10: recorded 1.1\n");
+    stage_control(stage, 20, retry);
+    stage_control(stage, 20, remove);
+    stage_control(stage, 20, remove);
+    stage_expect(stage, "10: run 9.1\n20: answer\n20: answer\n20: answer not_found\n");
+}
+
+static void progress_is_told_to_those_who_watch_with_credit(void **state)
+{
+    struct stage *stage = worker_and_client(state, 8);
+
+    submit(stage, (struct stage_job){.id = 1});
+    stage_progress(stage, 10, 1, 1, 100);
+    stage_watch(stage, 20, 1, 0, 1, ALL | PROTO_WATCH_NEWS);
+    stage_progress(stage, 10, 1, 1, 200);
+    stage_progress(stage, 10, 1, 1, 300);
+    stage_more(stage, 20, 0, 1);
+    stage_progress(stage, 10, 1, 2, 350); /* of no current attempt */
+    stage_progress(stage, 10, 1, 1, 400);
+    stage_expect(stage, "10: run 1.1\n20: accepted 1\n20: events 0\n20: news 1.1 200\n"
+                        "20: news 1.1 400\n");
+}
+
+/* ---- schedules -------------------------------------------------------------------------------- */
+
+static struct core_control schedule_of(struct ag_buffer *job, uint64_t every_ms, uint32_t times,
+                                       enum core_catch_up catch_up)
+{
+    struct proto_submit_job spec = {.id = stage_id(1),
+                                    .kind = ag_bytes_of_text("fetch"),
+                                    .retry.attempts = 1,
+                                    .payload = ag_bytes_of_text("\x80")};
+
+    *job = ag_buffer_empty(1 << 16);
+    ag_proto_encode_job(job, &spec);
+    return (struct core_control){.verb = VERB_SCHEDULE_ADD,
+                                 .id = stage_id(500),
+                                 .name = ag_bytes_of_text("often"),
+                                 .rule = {.every_ms = every_ms, .times = times},
+                                 .catch_up = catch_up,
+                                 .job = ag_buffer_bytes(job)};
+}
+
+static uint64_t ticks(struct stage *stage)
+{
+    struct core_status status;
+
+    core_status(stage->core, &status);
+    return status.counters.ticks;
+}
+
+/* A day begins; sessions would fall silent, so nobody is here. */
+static void a_schedule_fires_as_often_as_it_says(void **state)
+{
+    struct stage *stage = *state;
+    struct core_control remove = {.verb = VERB_SCHEDULE_REMOVE, .id = stage_id(500)};
+    struct core_control control;
+    struct ag_buffer job;
+
+    stage_client(stage, 20);
+    control = schedule_of(&job, 100, 3, CATCH_UP_ALL);
+    stage_control(stage, 20, control);
+    stage_control(stage, 20, control); /* sent twice */
+    stage_wait(stage, 250);
+    assert_int_equal(ticks(stage), 2);
+    stage_wait(stage, 1000);
+    assert_int_equal(ticks(stage), 3);
+    stage_control(stage, 20, remove);
+    stage_control(stage, 20, remove);
+    stage_expect(stage, "20: welcome\n20: answer\n20: answer\n20: answer\n20: answer not_found\n");
+    ag_buffer_free(&job);
+}
+
+static void missed_ticks_are_made_up_for_as_the_schedule_says(void **state)
+{
+    static const uint64_t expected[] = {
+        [CATCH_UP_SKIP] = 0, [CATCH_UP_ONCE] = 1, [CATCH_UP_ALL] = 5};
+    struct core_event late = {.type = CORE_TIMER};
+
+    (void)state;
+    for (int catch_up = CATCH_UP_SKIP; catch_up <= CATCH_UP_ALL; catch_up++) {
+        struct stage *stage = stage_new(NULL);
+        struct ag_buffer job;
+
+        stage_client(stage, 20);
+        stage_control(stage, 20, schedule_of(&job, 100, 0, (enum core_catch_up)catch_up));
+        stage->now = 550; /* nobody was there for half a second */
+        stage_step(stage, &late);
+        assert_int_equal(ticks(stage), expected[catch_up]);
+        stage_wait(stage, 50);
+        assert_int_equal(ticks(stage), expected[catch_up] + 1);
+        ag_buffer_free(&job);
+        stage_free(stage);
+    }
+}
+
+/* ---- the journal ------------------------------------------------------------------------------ */
+
+static void what_was_queued_is_there_after_a_restart(void **state)
+{
+    struct stage *stage = *state;
+
+    stage->keeps_journal = true;
+    stage_client(stage, 20);
+    submit(stage, (struct stage_job){.id = 1, .key = "k", .key_max = 1, .priority = 3});
+    submit(stage, (struct stage_job){.id = 2, .after = {1}});
+    submit(stage, (struct stage_job){.id = 3});
+    stage_cancel(stage, 20, 3);
+    stage_restart(stage);
+    stage_client(stage, 20);
+    stage_worker(stage, 10, 5);
+    stage_watch(stage, 20, 3, 0, 10, ALL);
+    stage_expect(stage, "20: welcome\n20: accepted 1\n20: accepted 1\n20: accepted 1\n"
+                        "20: answer cancelled 1 cancelling 0 ended 0 unknown 0\n"
+                        "20: welcome\n10: welcome\n20: events 0 3.0=cancelled end\n");
+    assert_string_equal(reason_of(stage, 1), "broker.recovering");
+    stage_wait(stage, 2999);
+    stage_say(stage, 10, 10, CORE_ALIVE);
+    stage_wait(stage, 1);
+    succeeds(stage, 1, 1);
+    stage_expect(stage, "20: close\n10: run 1.1\n10: run 2.1 <1\n10: recorded 1.1\n");
+}
+
+static void a_worker_comes_back_with_what_it_holds(void **state)
+{
+    struct stage *stage = worker_and_client(state, 5);
+    static const unsigned holding[] = {1, 1, 2, 1, 0};
+
+    stage_restart(stage); /* nothing to bring back yet */
+    stage->keeps_journal = true;
+    stage_worker(stage, 10, 5);
+    stage_client(stage, 20);
+    submit(stage, (struct stage_job){.id = 1});
+    submit(stage, (struct stage_job){.id = 2});
+    stage_cancel(stage, 20, 2);
+    stage->holding_epoch = stage->config.epoch;
+    stage_restart(stage);
+    stage_expect(stage, "10: welcome\n20: welcome\n10: run 1.1\n20: accepted 1\n10: run 2.1\n"
+                        "20: accepted 1\n10: stop 2.1\n"
+                        "20: answer cancelled 0 cancelling 1 ended 0 unknown 0\n");
+    stage_hello(stage, 10, 10, PROTO_WORKER, "fetch", holding);
+    stage_expect(stage, "10: welcome\n10: stop 2.1\n");
+    stage->config.epoch--; /* results name the epoch that gave the attempt out */
+    succeeds(stage, 1, 1);
+    stage_result(stage, 10, 10, 2, 1, PROTO_CANCELLED, NULL, false);
+    stage->config.epoch++;
+    stage_client(stage, 20);
+    stage_watch(stage, 20, 1, 0, 10, ALL);
+    stage_expect(stage, "10: recorded 1.1\n10: recorded 2.1\n20: welcome\n"
+                        "20: events 0 1.1=succeeded end\n");
+}
+
+static void groups_and_their_ends_survive(void **state)
+{
+    struct stage *stage = *state;
+
+    stage->keeps_journal = true;
+    stage_worker(stage, 10, 8);
+    stage_client(stage, 20);
+    stage_expect(stage, "10: welcome\n20: welcome\n");
+    submit_nested(stage, PROTO_TASKGROUP);
+    fails(stage, 2, 1);
+    stage_seal(stage, 20, 200); /* its failure fails the parent, which cancels job 1 */
+    stage_expect(stage, "10: recorded 2.1\n10: stop 1.1\n20: answer\n");
+    stage_restart(stage);
+    stage_client(stage, 20);
+    stage_watch(stage, 20, 200, 0, 10, ALL);
+    stage_expect(stage, "20: welcome\n20: events 0 2.1=failed(handler.no) end\n");
+    stage_watch(stage, 20, 100, 0, 10, ALL);
+    stage_expect(stage, "20: events 0 200.0=failed\n");
+    for (int i = 0; i < 9; i++) { /* nobody comes back with job 1: it is known to have stopped */
+        stage_wait(stage, 1000);
+        stage_say(stage, 20, 20, CORE_ALIVE);
+    }
+    stage_expect(stage, "20: events 1 1.0=cancelled end\n");
+}
+
+static void a_schedule_survives_and_does_not_fire_twice(void **state)
+{
+    struct stage *stage = *state;
+    struct core_status status;
+    struct ag_buffer job;
+
+    stage->keeps_journal = true;
+    stage_client(stage, 20);
+    stage_control(stage, 20, schedule_of(&job, 100, 3, CATCH_UP_ALL));
+    stage_wait(stage, 210);
+    stage_restart(stage);
+    stage_wait(stage, 500);
+    core_status(stage->core, &status);
+    assert_int_equal(status.counters.submitted, 3);
+    assert_int_equal(status.unaccounted, 0);
+    ag_buffer_free(&job);
+}
+
+int main(void)
+{
+#define STORY(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+    const struct CMUnitTest stories[] = {
+        STORY(a_lower_number_goes_first),
+        STORY(a_paused_queue_begins_nothing_until_it_is_resumed),
+        STORY(a_queue_runs_no_more_than_its_limit),
+        STORY(a_key_is_limited_in_the_whole_fleet),
+        STORY(a_key_has_its_delay_between_beginnings),
+        STORY(a_retry_after_closes_the_key_for_everybody),
+        STORY(a_job_gets_what_it_waited_for),
+        STORY(a_failure_is_handed_down_the_chain),
+        STORY(what_waits_for_a_cancelled_job_is_cancelled),
+        STORY(what_is_not_known_is_not_waited_for),
+        STORY(a_job_after_a_group_gets_its_results_in_order),
+        STORY(what_is_waited_for_is_not_forgotten),
+        STORY(a_unique_job_is_refused_while_another_lives),
+        STORY(a_joined_job_ends_with_the_same_result),
+        STORY(a_replacing_job_begins_when_the_old_one_has_stopped),
+        STORY(a_job_goes_only_where_its_tags_are),
+        STORY(what_has_not_begun_is_asked_back_for_an_idle_worker),
+        STORY(a_suspect_runs_alone),
+        STORY(a_worker_is_emptied_for_a_suspect),
+        STORY(a_worker_that_does_not_confirm_loses_the_lease),
+        STORY(a_draining_worker_gets_nothing_more),
+        STORY(the_first_success_of_a_race_cancels_the_rest),
+        STORY(a_gentle_end_lets_running_jobs_end),
+        STORY(a_share_of_failures_is_tolerated),
+        STORY(too_few_successes_are_a_failure_of_the_group),
+        STORY(a_rate_spaces_beginnings),
+        STORY(a_parent_ends_after_its_groups),
+        STORY(cancelling_a_parent_cancels_all_within),
+        STORY(a_group_that_fails_fails_its_taskgroup),
+        STORY(a_failed_job_is_tried_again_as_a_new_one),
+        STORY(progress_is_told_to_those_who_watch_with_credit),
+        STORY(a_schedule_fires_as_often_as_it_says),
+        STORY(missed_ticks_are_made_up_for_as_the_schedule_says),
+        STORY(what_was_queued_is_there_after_a_restart),
+        STORY(a_worker_comes_back_with_what_it_holds),
+        STORY(groups_and_their_ends_survive),
+        STORY(a_schedule_survives_and_does_not_fire_twice),
+    };
+
+    return cmocka_run_group_tests(stories, NULL, NULL);
+}
