@@ -26,6 +26,7 @@
     X(PRIORITIES, 10, "levels", "0 is the most urgent, 9 the least")                             \
     X(PRIORITY_DEFAULT, 5, "", "room on both sides")                                             \
     X(AFTER_MAX, 64, "ids", "what one job waits for")                                            \
+    X(INPUTS_MAX, 8192, "results", "handed on to one job")                                       \
     X(INPUTS_BYTES_MAX, 7 << 20, "bytes", "results handed on to one job; fits in a message")     \
     X(NESTING_MAX, 8, "levels", "groups within groups")                                          \
     X(PERMILLE_UNKNOWN, 1001, "", "a progress whose end is not known")

@@ -187,7 +187,7 @@ static void read_jobs(struct ag_reader *r, struct proto_jobs *m)
         job->run_ms = read_u32(r);
         job->grace_ms = read_u32(r);
         job->payload = ag_read_bin(r, AG_MESSAGE_BYTES_MAX);
-        job->inputs_count = read_count(r, AG_WIRE_OBJECTS_MAX);
+        job->inputs_count = read_count(r, AG_INPUTS_MAX);
         begin = r->at;
         for (uint32_t k = 0; k < job->inputs_count && !r->failed; k++)
             read_input(r);

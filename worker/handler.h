@@ -40,7 +40,9 @@ struct outcome {
  * calls task_finish(), which it must do exactly once, also after a stop. */
 struct task {
     struct ag_bytes payload; /* msgpack, already validated; lives as long as the task */
+    struct ag_bytes inputs;  /* of what it waited for: read them with ag_proto_next_input() */
     atomic_int stop;         /* enum stop_reason; set before handler->stop() is called */
+    atomic_uint permille;    /* how far it is; any thread may store it, the loop tells the broker */
     struct outcome outcome;  /* filled by the handler */
     void *handler_data;      /* the handler's own */
     void *loop_data;         /* the loop's own */
@@ -56,6 +58,10 @@ struct handler {
     /* task->stop was set; end it soon. task_finish() still follows, exactly once. */
     void (*stop)(struct handler *self, struct task *task);
 
+    /* It was asked to stop, its grace is over: end it by force. NULL: stop() is as hard as it gets.
+     */
+    void (*kill)(struct handler *self, struct task *task);
+
     /* Nothing runs any more. Sets NULL. */
     void (*destroy)(struct handler **self_p);
 };
@@ -63,6 +69,10 @@ struct handler {
 /* The handler is done with the task; the loop reports the outcome. The task may be gone when this
  * returns. */
 void task_finish(struct task *task);
+
+/* From the loop's thread: something the task has made before its end (msgpack), for those who
+ * watch. `note` may be NULL. */
+void task_tell(struct task *task, const char *note, struct ag_bytes partial);
 
 /* Fill outcome as a failure with one leaf: {type, message, subject, retryable}. `subject` may be
  * NULL. Returns nothing that could fail: without memory the error stays empty and `type` tells. */

@@ -16,11 +16,14 @@ enum {
     UNSENT_MESSAGES = 8192, /* in the pipe to a broker that does not read: then it has to wait */
     LINGER_MS = 500,        /* for the last words */
     LOG_FLUSH_MS = 1000,
+    PROGRESS_MS = 500,
     FORCED_STOP_MS = 1000 /* for engines to let go after the second signal */
 };
 
 /* An attempt in a handler's hands. */
 struct running {
+    struct ag_link link; /* in loop->tasks */
+    unsigned permille;   /* as it was told last */
     struct task task;
     loop_t *loop;
     struct wcore_attempt *attempt;
@@ -39,6 +42,9 @@ struct loop {
     uint64_t pings;
     bool was_open, is_stopping, is_blocked; /* is_blocked: the pipe is full */
     unsigned running;
+    struct ag_link tasks;
+    int64_t progress_at; /* when to look at how far they are */
+    bool wants_restart;
     int rc;
     struct argosy_error error;
     struct proto in, out;
@@ -179,6 +185,7 @@ void task_finish(struct task *task)
     loop_t *self = running->loop;
 
     self->running--;
+    ag_link_remove(&running->link);
     wcore_on_finished(self->core, ag_clock_mono_ms(), running->attempt, &task->outcome);
     outcome_fini(&task->outcome);
     free(running);
@@ -195,9 +202,13 @@ static void start(loop_t *self, struct wcore_attempt *attempt)
         wcore_on_finished(self->core, ag_clock_mono_ms(), attempt, &outcome);
         return;
     }
+    ag_link_init(&running->link);
+    ag_list_append(&self->tasks, &running->link);
     running->loop = self;
     running->attempt = attempt;
     running->task.payload = ag_bytes_of(attempt->payload, attempt->payload_size);
+    running->task.inputs =
+        ag_bytes_of(attempt->payload + attempt->payload_size, attempt->inputs_size);
     running->task.loop_data = running;
     attempt->task = running;
     self->running++;
@@ -220,6 +231,50 @@ static void stop(loop_t *self, struct wcore_attempt *attempt)
                                                &running->task);
 }
 
+static void kill_attempt(loop_t *self, struct wcore_attempt *attempt)
+{
+    struct handler *handler = self->config.handlers[attempt->kind];
+    struct running *running = attempt->task;
+
+    ag_log_warning("worker", "an attempt has not stopped in its grace",
+                   ag_kv("job", attempt->token.job), ag_kv("kind", handler->kind),
+                   ag_kv("grace_ms", attempt->grace_ms));
+    if (running != NULL && handler->kill != NULL)
+        handler->kill(handler, &running->task);
+}
+
+void task_tell(struct task *task, const char *note, struct ag_bytes partial)
+{
+    struct running *running = task->loop_data;
+
+    running->permille = atomic_load(&task->permille);
+    wcore_on_progress(running->loop->core, running->attempt, running->permille, note, partial);
+}
+
+/* A few times a second is enough for people. */
+static void look_at_progress(loop_t *self, int64_t now)
+{
+    if (now < self->progress_at)
+        return;
+    self->progress_at = now + PROGRESS_MS;
+    for (struct ag_link *at = self->tasks.next; at != &self->tasks; at = at->next) {
+        struct running *running = AG_OWNER(at, struct running, link);
+        unsigned permille = atomic_load(&running->task.permille);
+
+        if (permille != running->permille)
+            task_tell(&running->task, NULL, (struct ag_bytes){0});
+    }
+}
+
+static void say_progress(loop_t *self)
+{
+    while (!self->is_blocked && wcore_take_progress(self->core, &self->out.progress)) {
+        self->out.type = AG_PROGRESS;
+        if (!send_message(self, &self->out))
+            self->is_blocked = true; /* what is lost of it is only news */
+    }
+}
+
 /* ---- a turn
  * -------------------------------------------------------------------------------------------- */
 
@@ -238,6 +293,8 @@ static void arm(loop_t *self)
     }
     if (at > now + LOG_FLUSH_MS)
         at = now + LOG_FLUSH_MS;
+    if (self->running > 0 && self->progress_at < at)
+        at = self->progress_at;
     if (self->timer >= 0 && at == self->timer_at)
         return;
     if (self->timer >= 0)
@@ -283,6 +340,11 @@ static int grant(loop_t *self, unsigned wishes)
     if (wishes & WCORE_BYE)
         send_message(
             self, &(struct proto){.type = AG_BYE, .bye = {.reason = ag_bytes_of_text("drained")}});
+    if (wishes & WCORE_RESTART) {
+        self->wants_restart = true;
+        ag_log_warning("worker", "an attempt does not end: starting anew without it",
+                       ag_kv("stuck", self->running));
+    }
     return wishes & WCORE_EXIT ? -1 : 0;
 }
 
@@ -292,8 +354,11 @@ static int end_turn(loop_t *self)
     struct wcore_attempt *attempt;
     int rc;
 
+    look_at_progress(self, ag_clock_mono_ms());
     while ((attempt = wcore_next_stop(self->core)) != NULL)
         stop(self, attempt);
+    while ((attempt = wcore_next_kill(self->core)) != NULL)
+        kill_attempt(self, attempt);
     while ((attempt = wcore_next_start(self->core, ag_clock_mono_ms())) != NULL)
         start(self, attempt);
     rc = grant(self, wcore_wishes(self->core));
@@ -303,6 +368,7 @@ static int end_turn(loop_t *self)
     if (self->is_stopping) /* else what is handed back would be given to us again */
         say_credit(self);
     say_results(self);
+    say_progress(self);
     say_credit(self);
     arm(self);
     return 0;
@@ -439,7 +505,7 @@ int loop_run(loop_t *self, struct argosy_error *err)
         arm(self);
         zloop_start(self->loop);
     }
-    if (self->running > 0)
+    if (self->running > 0 && !self->wants_restart)
         stop_all(self);
     wcore_count(self->core, &counts);
     if (counts.unrecorded > 0)
@@ -497,6 +563,7 @@ int loop_new(loop_t **out, const struct loop_config *config, struct argosy_error
         return ag_fail(err, ARGOSY_ENOMEM, "no memory for a loop");
     self->config = *config;
     self->signals = self->timer = -1;
+    ag_link_init(&self->tasks);
     self->frame = ag_buffer_empty(AG_MESSAGE_BYTES_MAX);
     self->holding = ag_buffer_empty(AG_MESSAGE_BYTES_MAX);
     rc = open_loop(self, err);
@@ -526,4 +593,15 @@ void loop_destroy(loop_t **self_p)
     ag_buffer_free(&self->holding);
     free(self);
     *self_p = NULL;
+}
+
+bool loop_wants_restart(const loop_t *self)
+{
+    return self->wants_restart;
+}
+
+void loop_close(loop_t *self)
+{
+    disconnect(self);
+    zsys_shutdown();
 }

@@ -45,6 +45,12 @@ int loop_new(loop_t **out, const struct loop_config *config, struct argosy_error
  * good (ARGOSY_EREJECTED), or an error. Everything that still runs has been stopped on return. */
 int loop_run(loop_t *self, struct argosy_error *err);
 
+/* It has left because an attempt does not end: only a new process in its place is free of it. */
+bool loop_wants_restart(const loop_t *self);
+
+/* Say the last words, for as long as they take; nothing else of the loop may be used after it. */
+void loop_close(loop_t *self);
+
 void loop_destroy(loop_t **self_p);
 
 #endif

@@ -1,6 +1,8 @@
 /* argosy-worker: reads its options, makes the engines it offers, runs the loop. */
 #include <argosy/version.h>
 #include <czmq.h>
+#include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -22,6 +24,7 @@ enum { HEARTBEAT_MS = 2000 }; /* until the broker says another */
 struct worker {
     const ag_options_t *options;
     struct loop_config loop;
+    char **argv;
     struct analyze_roots roots;
     struct handler *handlers[AG_KINDS_MAX];
     pool_t *pool; /* made when the first kind needs it */
@@ -198,6 +201,20 @@ static int configure(struct worker *self, struct argosy_error *err)
     return rc;
 }
 
+/* The same process with the same words, and nothing of before. */
+static void start_anew(char **argv)
+{
+    sigset_t none;
+
+    ag_log_flush();
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    execv("/proc/self/exe", argv);
+    ag_log_error("worker", "cannot start anew: leaving", ag_kv("reason", strerror(errno)));
+    ag_log_stop();
+    _exit(EXIT_CANNOT);
+}
+
 static int work(struct worker *self, struct argosy_error *err)
 {
     loop_t *loop;
@@ -211,6 +228,10 @@ static int work(struct worker *self, struct argosy_error *err)
     ag_log_info("worker", "ready", ag_kv("name", self->name), ag_kv("version", ARGOSY_VERSION),
                 ag_kv("broker", self->loop.endpoints[0]));
     rc = loop_run(loop, err);
+    if (loop_wants_restart(loop)) { /* its thread cannot be ended, and what it uses not be freed */
+        loop_close(loop);
+        start_anew(self->argv);
+    }
     pool_destroy(&self->pool); /* its last items speak to the loop */
     for (unsigned i = 0; i < self->loop.core.kinds_count; i++)
         if (self->handlers[i] != NULL)
@@ -247,6 +268,7 @@ int main(int argc, char **argv)
     ag_log_start(&log);
     zsys_handler_set(NULL);
     worker.options = options;
+    worker.argv = argv;
     rc = ag_process_prepare(ag_options_whole(options, AG_OPT_WITH_PARENT), &err);
     if (rc == 0)
         rc = configure(&worker, &err);

@@ -152,12 +152,12 @@ static bool fits(const struct job *waiter)
         if (wait->group == NULL)
             continue;
         count += wait->group->ended_count;
-        if (count > INPUTS_MAX)
+        if (count > AG_INPUTS_MAX)
             return false;
         for (size_t i = wait->group->released_count; i < wait->group->ended_count; i++)
             bytes += wait->group->ended[i]->result.size;
     }
-    return bytes + INPUT_OVERHEAD * count <= AG_INPUTS_BYTES_MAX && count <= INPUTS_MAX;
+    return bytes + INPUT_OVERHEAD * count <= AG_INPUTS_BYTES_MAX && count <= AG_INPUTS_MAX;
 }
 
 /* ---- the end of a wait -------------------------------------------------------------------------

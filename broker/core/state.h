@@ -26,7 +26,6 @@ enum {
     NEWS_EFFECTS_MAX = 16 * SLICE,      /* of one step */
     RATE_BURST_US = 100000,             /* what a rate may make up for */
     SWEEP_EFFECTS = 8 * AG_NESTING_MAX, /* of cancelling one member, the end of all around it too */
-    INPUTS_MAX = 8192,                  /* entries handed on to one job */
     INPUT_OVERHEAD = 96,                /* of one, beside its result */
     SUSPECT_LOSSES = AG_LOST_MAX - 1,   /* after so many the next try is alone */
     LIST_LOOKED_AT = 50000,             /* jobs, for one answer of a list */

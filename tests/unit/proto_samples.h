@@ -25,7 +25,9 @@ enum field_kind {
     FIELD_PAYLOAD_OR_NIL,
     FIELD_COUNT, /* of items that follow as fields */
     FIELD_TOKENS,
-    FIELD_ATTEMPTS /* the count of a list that stays raw */
+    FIELD_ATTEMPTS, /* the count of a list that stays raw */
+    FIELD_INPUTS,   /* likewise */
+    FIELD_IDS       /* a bin of whole ids */
 };
 
 struct field {
@@ -103,6 +105,26 @@ static void fields_of_job(struct visitor *v, struct proto_job *m)
 {
     fields_of_token(v, &m->token);
     NAME(kind), U32(run_ms), U32(grace_ms), PAYLOAD(payload);
+    see(v, FIELD_INPUTS, "inputs", &m->inputs_count, 0, AG_INPUTS_MAX, &m->inputs);
+}
+
+static void fields_of_progress(struct visitor *v, struct proto_progress_item *m)
+{
+    fields_of_token(v, &m->token);
+    RANGE(permille, 0, AG_PERMILLE_UNKNOWN), WORDS(note), U32(sequence);
+    BIN_OR_NIL(partial, AG_RESULT_BYTES_MAX);
+}
+
+static void fields_of_news(struct visitor *v, struct proto_news_item *m)
+{
+    ID(job), U32(index), NAME(kind), U32(attempt), RANGE(permille, 0, AG_PERMILLE_UNKNOWN);
+    WORDS(note), U32(sequence), BIN_OR_NIL(partial, AG_RESULT_BYTES_MAX);
+}
+
+static void fields_of_input(struct visitor *v, struct proto_input *m)
+{
+    ID(job), NAME(kind), RANGE(state, PROTO_JOB_SUCCEEDED, PROTO_JOB_CANCELLED);
+    BIN_OR_NIL(result, AG_RESULT_BYTES_MAX);
 }
 
 static void fields_of_result(struct visitor *v, struct proto_result *m)
@@ -115,8 +137,9 @@ static void fields_of_result(struct visitor *v, struct proto_result *m)
 
 static void fields_of_group(struct visitor *v, struct proto_group *m)
 {
-    ID(id), WORDS(name), RANGE(policy, PROTO_GATHER, PROTO_TASKGROUP), U32(failures_max);
-    U32(deadline_ms), U32(concurrency);
+    ID(id), WORDS(name), RANGE(policy, PROTO_GATHER, PROTO_RACE), U32(failures_max);
+    U32(deadline_ms), U32(concurrency), ID_OR_NIL(parent), RANGE(failures_percent, 0, 100);
+    U32(successes), U32(successes_min), FLAG(is_gentle), U32(rate_per_minute), U32(ttl_ms);
 }
 
 static void fields_of_submit_job(struct visitor *v, struct proto_submit_job *m)
@@ -124,6 +147,11 @@ static void fields_of_submit_job(struct visitor *v, struct proto_submit_job *m)
     ID(id), ID_OR_NIL(group), U32(index), NAME(kind), U32(run_ms), U32(queue_ms), U32(delay_ms);
     U32(grace_ms), RANGE(retry.attempts, 1, AG_ATTEMPTS_MAX), U32(retry.base_ms);
     U32(retry.factor_percent), U32(retry.cap_ms), WORDS(retry.selectors), PAYLOAD(payload);
+    RANGE(priority, 0, AG_PRIORITIES - 1), NAME(queue), WORDS(key), U32(key_max);
+    U32(key_delay_ms);
+    see(v, FIELD_IDS, "after", &m->after, 0, AG_AFTER_MAX * sizeof(struct ag_id), NULL);
+    FLAG(after_any), WORDS(unique), RANGE(unique_policy, 0, PROTO_UNIQUE_REPLACE);
+    WORDS(requires), U32(ttl_ms);
 }
 
 static void fields_of_submit(struct visitor *v, struct proto_submit *m)
@@ -158,7 +186,7 @@ static void fields_of_events(struct visitor *v, struct proto_events *m)
 {
     U32(watch), U64(cursor), RANGE(end, PROTO_MORE_TO_COME, PROTO_UNKNOWN);
     U64(counts.total), U64(counts.waiting), U64(counts.running), U64(counts.succeeded);
-    U64(counts.failed), U64(counts.cancelled), U64(counts.retried);
+    U64(counts.failed), U64(counts.cancelled), U64(counts.retried), U64(counts.unconfirmed);
     NAME(failure), WORDS(name), U64(wall_ms), U64(busy_ms), COUNT(count, AG_MESSAGE_ITEMS_MAX);
     for (uint32_t i = 0; i < m->count; i++)
         fields_of_event(v, &m->items[i]);
@@ -200,8 +228,22 @@ static void fields_of_message(struct visitor *v, struct proto *m)
         for (uint32_t i = 0; i < m->results.count; i++)
             fields_of_result(v, &m->results.items[i]);
         break;
+    case AG_DRAIN:
+        U32(drain.grace_ms);
+        break;
+    case AG_PROGRESS:
+        COUNT(progress.count, AG_MESSAGE_ITEMS_MAX);
+        for (uint32_t i = 0; i < m->progress.count; i++)
+            fields_of_progress(v, &m->progress.items[i]);
+        break;
+    case AG_NEWS:
+        U32(news.watch), COUNT(news.count, AG_MESSAGE_ITEMS_MAX);
+        for (uint32_t i = 0; i < m->news.count; i++)
+            fields_of_news(v, &m->news.items[i]);
+        break;
     case AG_RECORDED:
     case AG_STOP:
+    case AG_RECALL:
         COUNT(stop.count, AG_MESSAGE_ITEMS_MAX);
         for (uint32_t i = 0; i < m->stop.count; i++)
             fields_of_token(v, &m->stop.items[i]);
@@ -230,7 +272,8 @@ static void fields_of_message(struct visitor *v, struct proto *m)
         U64(seal.request), ID(seal.group);
         break;
     case AG_QUERY:
-        U64(query.request), NAME(query.verb), BIN(query.arguments, AG_TEXT_BYTES_MAX);
+    case AG_CONTROL:
+        U64(query.request), NAME(query.verb), BIN(query.arguments, 2 * AG_PAYLOAD_BYTES_MAX);
         break;
     case AG_ANSWER:
         U64(answer.request), NAME(answer.type), WORDS(answer.message);
@@ -276,6 +319,17 @@ static struct ag_bytes sample_text(struct filler *self, const struct field *fiel
     return ag_bytes_of_text(text);
 }
 
+/* None, one, as many as may be. */
+static struct ag_bytes sample_ids(const struct filler *self, const struct field *field)
+{
+    static char ids[AG_AFTER_MAX * sizeof(struct ag_id)];
+
+    memset(ids, 'i', sizeof ids);
+    return ag_bytes_of(ids, self->style == STYLE_LEAST      ? 0
+                            : self->style == STYLE_LARGEST ? (size_t)field->high
+                                                           : sizeof(struct ag_id));
+}
+
 static void fill_list(struct filler *self, const struct field *field)
 {
     uint32_t count = self->items < field->high ? self->items : (uint32_t)field->high;
@@ -284,10 +338,14 @@ static void fill_list(struct filler *self, const struct field *field)
     for (uint32_t i = 0; i < count; i++) {
         struct proto_token token;
         struct proto_attempt attempt;
+        struct proto_input input;
 
         if (field->kind == FIELD_TOKENS) {
             fields_of_token(&self->visitor, &token);
             ag_proto_append_token(&self->list, &token);
+        } else if (field->kind == FIELD_INPUTS) {
+            fields_of_input(&self->visitor, &input);
+            ag_proto_append_input(&self->list, &input);
         } else {
             fields_of_attempt(&self->visitor, &attempt);
             ag_proto_append_attempt(&self->list, &attempt);
@@ -337,8 +395,13 @@ static void fill(struct visitor *visitor, const struct field *field)
     case FIELD_COUNT:
         *(uint32_t *)field->at = self->items < field->high ? self->items : (uint32_t)field->high;
         break;
+    case FIELD_IDS:
+        text = sample_ids(self, field);
+        memcpy(field->at, &text, sizeof text);
+        break;
     case FIELD_TOKENS:
     case FIELD_ATTEMPTS:
+    case FIELD_INPUTS:
         fill_list(self, field);
         break;
     }
@@ -385,6 +448,7 @@ static void print_field(struct visitor *visitor, const struct field *field)
     struct ag_bytes bytes;
     struct proto_token token;
     struct proto_attempt attempt;
+    struct proto_input input;
 
     ag_buffer_printf(self->out, "%s", field->name);
     switch (field->kind) {
@@ -403,6 +467,7 @@ static void print_field(struct visitor *visitor, const struct field *field)
     case FIELD_BIN_OR_NIL:
     case FIELD_PAYLOAD:
     case FIELD_PAYLOAD_OR_NIL:
+    case FIELD_IDS:
         memcpy(&bytes, field->at, sizeof bytes);
         print_bytes(self->out, bytes.data, bytes.size);
         break;
@@ -419,6 +484,11 @@ static void print_field(struct visitor *visitor, const struct field *field)
         ag_buffer_printf(self->out, " %" PRIu32 ":\n", *(uint32_t *)field->at);
         for (bytes = *field->raw; ag_proto_next_attempt(&bytes, &attempt);)
             fields_of_attempt(visitor, &attempt);
+        break;
+    case FIELD_INPUTS:
+        ag_buffer_printf(self->out, " %" PRIu32 ":\n", *(uint32_t *)field->at);
+        for (bytes = *field->raw; ag_proto_next_input(&bytes, &input);)
+            fields_of_input(visitor, &input);
         break;
     }
     ag_buffer_text(self->out, "\n");

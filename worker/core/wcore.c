@@ -13,12 +13,15 @@ struct slots {
     struct ag_link queued;
     uint32_t queued_count, running;
     uint32_t credit_told; /* UINT32_MAX: not in this session */
+    uint32_t ends;        /* of attempts that ran, up to WCORE_AHEAD_SAMPLES */
+    uint32_t mean_ms_16;  /* how long they ran: sixteen times the running mean */
 };
 
 struct wcore {
     struct wcore_config config;
     struct slots slots[AG_KINDS_MAX];
-    struct ag_link all, running, unsent, sent, to_stop;
+    struct ag_link all, running, unsent, sent, to_stop, to_kill, to_tell;
+    uint32_t stuck_count;
     struct ag_link buckets[BUCKETS];
     struct ag_heap timers;
     uint32_t held;
@@ -52,6 +55,8 @@ wcore_t *wcore_new(const struct wcore_config *config, int64_t now)
     ag_link_init(&self->unsent);
     ag_link_init(&self->sent);
     ag_link_init(&self->to_stop);
+    ag_link_init(&self->to_kill);
+    ag_link_init(&self->to_tell);
     for (unsigned i = 0; i < BUCKETS; i++)
         ag_link_init(&self->buckets[i]);
     for (unsigned i = 0; i < config->kinds_count; i++) {
@@ -74,6 +79,8 @@ static void attempt_free(wcore_t *self, struct wcore_attempt *attempt)
     ag_link_remove(&attempt->all);
     ag_link_remove(&attempt->by_token);
     ag_link_remove(&attempt->to_stop);
+    ag_link_remove(&attempt->to_tell);
+    ag_buffer_free(&attempt->partial);
     self->held--;
     self->results_bytes -= attempt->report.result.size + attempt->report.error.size;
     outcome_fini(&attempt->report);
@@ -179,8 +186,20 @@ static void session_timer(wcore_t *self, int64_t now)
     self->session_at = now + self->heartbeat_ms;
 }
 
+static void begin_drain(wcore_t *self, int64_t now, int64_t until);
+
 /* ---- the ends of attempts
  * -------------------------------------------------------------------------- */
+
+/* How long the jobs of a kind run, so that no more of them wait here than hide the network. */
+static void learn(struct slots *slots, uint32_t ran_ms)
+{
+    uint32_t capped = ran_ms < 1000000 ? ran_ms : 1000000;
+
+    slots->mean_ms_16 = slots->ends == 0 ? 16 * capped : slots->mean_ms_16 * 15 / 16 + capped;
+    if (slots->ends < WCORE_AHEAD_SAMPLES)
+        slots->ends++;
+}
 
 static void end(wcore_t *self, int64_t now, struct wcore_attempt *attempt,
                 enum proto_outcome outcome)
@@ -190,12 +209,17 @@ static void end(wcore_t *self, int64_t now, struct wcore_attempt *attempt,
     if (attempt->state == ATTEMPT_RUNNING) {
         slots->running--;
         attempt->ran_ms = (uint32_t)(now - attempt->since);
+        learn(slots, attempt->ran_ms);
     } else if (attempt->kind < self->config.kinds_count &&
                ag_link_is_listed(&attempt->link)) { /* not for what was never queued */
         slots->queued_count--;
     }
     ag_heap_stop(&self->timers, &attempt->timer);
     ag_link_remove(&attempt->to_stop);
+    ag_link_remove(&attempt->to_tell);
+    ag_buffer_free(&attempt->partial);
+    self->stuck_count -= attempt->is_stuck;
+    attempt->is_stuck = false;
     attempt->state = ATTEMPT_ENDED;
     attempt->since = now;
     attempt->outcome = outcome;
@@ -279,12 +303,30 @@ void wcore_on_finished(wcore_t *self, int64_t now, struct wcore_attempt *attempt
     end(self, now, attempt, how);
 }
 
-static void tell_to_stop(wcore_t *self, struct wcore_attempt *attempt, enum stop_reason reason)
+static void tell_to_stop(wcore_t *self, int64_t now, struct wcore_attempt *attempt,
+                         enum stop_reason reason)
 {
     if (attempt->stop == reason || (attempt->stop != STOP_NONE && reason != STOP_CANCEL))
-        return; /* the first reason stands; only a cancel overrules it */
+        return;                     /* the first reason stands; only a cancel overrules it */
+    if (attempt->stop == STOP_NONE) /* else the clock is running already */
+        ag_heap_set(&self->timers, &attempt->timer, now + attempt->grace_ms);
     attempt->stop = reason;
-    ag_list_append(&self->to_stop, &attempt->to_stop);
+    if (!attempt->is_killed)
+        ag_list_append(&self->to_stop, &attempt->to_stop);
+}
+
+/* It was asked and has not stopped: force; after that there is only a new process. */
+static void escalate(wcore_t *self, int64_t now, struct wcore_attempt *attempt)
+{
+    if (!attempt->is_killed) {
+        attempt->is_killed = true;
+        ag_list_append(&self->to_kill, &attempt->to_stop);
+        ag_heap_set(&self->timers, &attempt->timer, now + WCORE_STUCK_MS);
+        return;
+    }
+    attempt->is_stuck = true;
+    self->stuck_count++;
+    begin_drain(self, now, INT64_MAX); /* the others may end */
 }
 
 /* ---- the broker's words
@@ -294,13 +336,18 @@ static struct wcore_attempt *make(wcore_t *self, int64_t now, const struct proto
 {
     struct wcore_attempt *attempt = calloc(1, sizeof *attempt);
 
-    if (attempt == NULL || (attempt->payload = malloc(job->payload.size + 1)) == NULL) {
+    if (attempt == NULL ||
+        (attempt->payload = malloc(job->payload.size + job->inputs.size + 1)) == NULL) {
         free(attempt);
         return NULL;
     }
     if (job->payload.size > 0)
         memcpy(attempt->payload, job->payload.data, job->payload.size);
+    if (job->inputs.size > 0)
+        memcpy(attempt->payload + job->payload.size, job->inputs.data, job->inputs.size);
     attempt->payload_size = job->payload.size;
+    attempt->inputs_size = job->inputs.size;
+    attempt->partial = ag_buffer_empty(WCORE_PARTIAL_BYTES_MAX);
     attempt->token = job->token;
     attempt->run_ms = job->run_ms;
     attempt->grace_ms = job->grace_ms;
@@ -309,6 +356,7 @@ static struct wcore_attempt *make(wcore_t *self, int64_t now, const struct proto
     ag_link_init(&attempt->all);
     ag_link_init(&attempt->by_token);
     ag_link_init(&attempt->to_stop);
+    ag_link_init(&attempt->to_tell);
     ag_list_append(&self->all, &attempt->all);
     ag_list_append(bucket_of(self, &job->token), &attempt->by_token);
     self->held++;
@@ -352,7 +400,16 @@ static void on_stop(wcore_t *self, int64_t now, const struct proto_token *token)
     if (attempt->state == ATTEMPT_QUEUED)
         end(self, now, attempt, PROTO_CANCELLED);
     else if (attempt->state == ATTEMPT_RUNNING)
-        tell_to_stop(self, attempt, STOP_CANCEL);
+        tell_to_stop(self, now, attempt, STOP_CANCEL);
+}
+
+/* Somebody else could begin it now. */
+static void on_recall(wcore_t *self, int64_t now, const struct proto_token *token)
+{
+    struct wcore_attempt *attempt = find(self, token);
+
+    if (attempt != NULL && attempt->state == ATTEMPT_QUEUED)
+        end(self, now, attempt, PROTO_RELEASED);
 }
 
 static void on_recorded(wcore_t *self, const struct proto_token *token)
@@ -366,16 +423,21 @@ static void on_recorded(wcore_t *self, const struct proto_token *token)
 /* ---- leaving
  * ---------------------------------------------------------------------------------------- */
 
-void wcore_on_drain(wcore_t *self, int64_t now, uint32_t grace_ms)
+static void begin_drain(wcore_t *self, int64_t now, int64_t until)
 {
-    if (self->is_draining && self->drain_at <= now + grace_ms)
+    if (self->is_draining && self->drain_at <= until)
         return;
     self->is_draining = true;
-    self->drain_at = now + grace_ms;
+    self->drain_at = until;
     for (unsigned i = 0; i < self->config.kinds_count; i++)
         while (!ag_list_is_empty(&self->slots[i].queued))
             end(self, now, AG_OWNER(self->slots[i].queued.next, struct wcore_attempt, link),
                 PROTO_RELEASED);
+}
+
+void wcore_on_drain(wcore_t *self, int64_t now, uint32_t grace_ms)
+{
+    begin_drain(self, now, now + grace_ms);
 }
 
 static void drain_timer(wcore_t *self, int64_t now)
@@ -390,13 +452,14 @@ static void drain_timer(wcore_t *self, int64_t now)
     self->drain_stopped = true;
     self->drain_at = now + (int64_t)WCORE_SILENT_BEATS * self->heartbeat_ms;
     for (struct ag_link *at = self->running.next; at != &self->running; at = at->next)
-        tell_to_stop(self, AG_OWNER(at, struct wcore_attempt, link), STOP_DRAIN);
+        tell_to_stop(self, now, AG_OWNER(at, struct wcore_attempt, link), STOP_DRAIN);
 }
 
+/* What is stuck is waited for no longer. */
 static void leave_when_empty(wcore_t *self)
 {
-    if (self->is_draining && self->held == 0) {
-        self->wishes |= WCORE_BYE | WCORE_EXIT;
+    if (self->is_draining && self->held == self->stuck_count) {
+        self->wishes |= WCORE_BYE | WCORE_EXIT | (self->stuck_count > 0 ? WCORE_RESTART : 0);
         self->drain_at = INT64_MAX;
     }
 }
@@ -425,6 +488,13 @@ void wcore_on_message(wcore_t *self, int64_t now, const struct proto *message)
         for (uint32_t i = 0; i < message->stop.count; i++)
             on_stop(self, now, &message->stop.items[i]);
         break;
+    case AG_RECALL:
+        for (uint32_t i = 0; i < message->recall.count; i++)
+            on_recall(self, now, &message->recall.items[i]);
+        break;
+    case AG_DRAIN:
+        wcore_on_drain(self, now, message->drain.grace_ms);
+        break;
     case AG_RECORDED:
         for (uint32_t i = 0; i < message->recorded.count; i++)
             on_recorded(self, &message->recorded.items[i]);
@@ -440,8 +510,13 @@ void wcore_on_timer(wcore_t *self, int64_t now)
     struct ag_timer *first;
 
     while ((first = ag_heap_first(&self->timers)) != NULL && first->at <= now) {
+        struct wcore_attempt *attempt = AG_OWNER(first, struct wcore_attempt, timer);
+
         ag_heap_stop(&self->timers, first);
-        tell_to_stop(self, AG_OWNER(first, struct wcore_attempt, timer), STOP_TIMEOUT);
+        if (attempt->stop == STOP_NONE)
+            tell_to_stop(self, now, attempt, STOP_TIMEOUT);
+        else
+            escalate(self, now, attempt);
     }
     session_timer(self, now);
     drain_timer(self, now);
@@ -483,6 +558,17 @@ struct wcore_attempt *wcore_next_stop(wcore_t *self)
     if (ag_list_is_empty(&self->to_stop))
         return NULL;
     attempt = AG_OWNER(self->to_stop.next, struct wcore_attempt, to_stop);
+    ag_link_remove(&attempt->to_stop);
+    return attempt;
+}
+
+struct wcore_attempt *wcore_next_kill(wcore_t *self)
+{
+    struct wcore_attempt *attempt;
+
+    if (ag_list_is_empty(&self->to_kill))
+        return NULL;
+    attempt = AG_OWNER(self->to_kill.next, struct wcore_attempt, to_stop);
     ag_link_remove(&attempt->to_stop);
     return attempt;
 }
@@ -548,6 +634,45 @@ bool wcore_take_results(wcore_t *self, struct proto_results *out)
     return out->count > 0;
 }
 
+void wcore_on_progress(wcore_t *self, struct wcore_attempt *attempt, uint32_t permille,
+                       const char *note, struct ag_bytes partial)
+{
+    AG_ASSERT(attempt->state == ATTEMPT_RUNNING);
+    attempt->permille = permille < AG_PERMILLE_UNKNOWN ? permille : AG_PERMILLE_UNKNOWN;
+    snprintf(attempt->note, sizeof attempt->note, "%s", note != NULL ? note : "");
+    if (partial.size > 0) {
+        attempt->sequence++; /* one that was not sent before is missed: the gap shows it */
+        ag_buffer_clear(&attempt->partial);
+        ag_buffer_append(&attempt->partial, partial.data, partial.size);
+    }
+    ag_list_append(&self->to_tell, &attempt->to_tell);
+}
+
+bool wcore_take_progress(wcore_t *self, struct proto_progress *out)
+{
+    size_t bytes = 0;
+
+    out->count = 0;
+    while (self->is_open && out->count < AG_MESSAGE_ITEMS_MAX &&
+           !ag_list_is_empty(&self->to_tell)) {
+        struct wcore_attempt *attempt = AG_OWNER(self->to_tell.next, struct wcore_attempt, to_tell);
+        bool has_partial = attempt->sequence != attempt->sequence_told && !attempt->partial.failed;
+
+        if (out->count > 0 && bytes + attempt->partial.size > AG_MESSAGE_BYTES_FULL)
+            break;
+        bytes += attempt->partial.size;
+        out->items[out->count++] = (struct proto_progress_item){
+            .token = attempt->token,
+            .permille = attempt->permille,
+            .note = ag_bytes_of_text(attempt->note),
+            .sequence = has_partial ? attempt->sequence : 0,
+            .partial = has_partial ? ag_buffer_bytes(&attempt->partial) : (struct ag_bytes){0}};
+        attempt->sequence_told = attempt->sequence;
+        ag_link_remove(&attempt->to_tell);
+    }
+    return out->count > 0;
+}
+
 static void update_choke(wcore_t *self)
 {
     struct wcore_counts counts;
@@ -560,6 +685,22 @@ static void update_choke(wcore_t *self)
         self->is_choked = false;
 }
 
+/* About WCORE_AHEAD_MS of work, in powers of two so that it does not change with every end; what
+ * runs long waits at the broker, which can give it to whoever is free first. */
+static uint32_t ahead_of(const struct slots *slots, const struct wcore_kind *kind)
+{
+    uint32_t wanted, rounded = 1;
+
+    if (slots->ends < WCORE_AHEAD_SAMPLES || slots->mean_ms_16 < 16)
+        return kind->ahead;
+    wanted = 16 * WCORE_AHEAD_MS * kind->slots / slots->mean_ms_16;
+    if (wanted == 0)
+        return 0;
+    while (2 * rounded <= wanted)
+        rounded *= 2;
+    return rounded < kind->ahead ? rounded : kind->ahead;
+}
+
 bool wcore_take_credit(wcore_t *self, struct proto_credit *out)
 {
     bool changed = false;
@@ -568,7 +709,9 @@ bool wcore_take_credit(wcore_t *self, struct proto_credit *out)
     out->count = self->config.kinds_count;
     for (unsigned i = 0; i < self->config.kinds_count; i++) {
         const struct wcore_kind *kind = &self->config.kinds[i];
-        uint32_t credit = self->is_draining || self->is_choked ? 0 : kind->slots + kind->ahead;
+        uint32_t credit = self->is_draining || self->is_choked
+                              ? 0
+                              : kind->slots + ahead_of(&self->slots[i], kind);
 
         out->kinds[i] = (struct proto_kind){.name = ag_bytes_of_text(kind->name), .count = credit};
         changed = changed || credit != self->slots[i].credit_told;
