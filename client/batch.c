@@ -3,19 +3,22 @@
 #include <string.h>
 
 #include "client/client.h"
-#include "common/clock.h"
 #include "common/error.h"
 #include "common/wire.h"
 
 /* ---- adding
  * ------------------------------------------------------------------------------------------- */
 
-static void pending_free(struct pending *pending)
+void pending_free(struct pending *pending)
 {
+    struct proto_submit_job *spec = &pending->spec;
+    const struct ag_bytes owned[] = {spec->kind,   spec->payload, spec->retry.selectors,
+                                     spec->queue,  spec->key,     spec->after,
+                                     spec->unique, spec->requires};
+
     ag_link_remove(&pending->link);
-    free((void *)pending->spec.kind.data);
-    free((void *)pending->spec.payload.data);
-    free((void *)pending->spec.retry.selectors.data);
+    for (size_t i = 0; i < sizeof owned / sizeof *owned; i++)
+        free((void *)owned[i].data);
     free(pending);
 }
 
@@ -80,7 +83,19 @@ static struct ag_bytes copy_text(const char *text, bool *failed)
     return copy(text != NULL ? text : "", text != NULL ? strlen(text) : 0, failed);
 }
 
-static struct pending *pending_new(const argosy_batch *self, const struct argosy_job *job)
+/* They were checked. */
+static struct ag_bytes copy_ids(const char *const *ids, size_t count, bool *failed)
+{
+    struct ag_id parsed[AG_AFTER_MAX];
+
+    for (size_t i = 0; i < count; i++)
+        if (ag_id_parse(ids[i], &parsed[i], NULL) < 0)
+            *failed = true;
+    return copy(parsed, count * sizeof *parsed, failed);
+}
+
+struct pending *pending_new(argosy_client *client, const struct ag_id *group, uint32_t index,
+                            const struct argosy_job *job)
 {
     struct pending *pending = calloc(1, sizeof *pending);
     struct proto_submit_job *spec;
@@ -91,8 +106,8 @@ static struct pending *pending_new(const argosy_batch *self, const struct argosy
     ag_link_init(&pending->link);
     spec = &pending->spec;
     *spec = (struct proto_submit_job){
-        .group = self->id,
-        .index = self->next_index,
+        .group = *group,
+        .index = index,
         .kind = copy_text(job->kind, &failed),
         .run_ms = job->run_ms,
         .queue_ms = job->queue_ms,
@@ -104,15 +119,54 @@ static struct pending *pending_new(const argosy_batch *self, const struct argosy
                   .factor_percent = job->retry.factor_percent,
                   .selectors = copy_text(job->retry.selectors, &failed)},
         .payload = copy(job->payload, job->payload_size, &failed),
+        .priority = job->has_priority ? job->priority : AG_PRIORITY_DEFAULT,
+        .queue = copy_text(job->queue, &failed),
+        .key = copy_text(job->key, &failed),
+        .key_max = job->key_max,
+        .key_delay_ms = job->key_delay_ms,
+        .after = copy_ids(job->after, job->after_count, &failed),
+        .after_any = job->after_any,
+        .unique = copy_text(job->unique, &failed),
+        .unique_policy = (enum proto_unique)job->unique_policy,
+        .requires = copy_text(job->requires, &failed),
+        .ttl_ms = job->ttl_ms,
     };
-    if (failed || client_make_id(&spec->id, NULL) < 0) {
+    if (failed || client_make_id(client, &spec->id, NULL) < 0) {
         pending_free(pending);
         return NULL;
     }
     return pending;
 }
 
-static int check_job(const struct argosy_job *job, struct argosy_error *err)
+static int check_length(const char *what, const char *text, size_t max, struct argosy_error *err)
+{
+    if (text == NULL || strlen(text) <= max)
+        return 0;
+    return ag_fail(err, ARGOSY_EINVAL, "%s has at most %zu bytes", what, max);
+}
+
+/* When and where it may run. */
+static int check_order(const struct argosy_job *job, struct argosy_error *err)
+{
+    struct ag_id id;
+    int rc;
+
+    if (job->has_priority && job->priority >= AG_PRIORITIES)
+        return ag_fail(err, ARGOSY_EINVAL, "a priority is 0-%d", AG_PRIORITIES - 1);
+    if ((rc = check_length("a queue", job->queue, AG_NAME_BYTES_MAX, err)) < 0 ||
+        (rc = check_length("a key", job->key, AG_TEXT_BYTES_MAX, err)) < 0 ||
+        (rc = check_length("a unique key", job->unique, AG_TEXT_BYTES_MAX, err)) < 0 ||
+        (rc = check_length("a list of tags", job->requires, AG_TEXT_BYTES_MAX, err)) < 0)
+        return rc;
+    if (job->after_count > AG_AFTER_MAX)
+        return ag_fail(err, ARGOSY_EINVAL, "a job comes after at most %d others", AG_AFTER_MAX);
+    for (size_t i = 0; i < job->after_count; i++)
+        if ((rc = ag_id_parse(job->after[i], &id, err)) < 0)
+            return rc;
+    return 0;
+}
+
+int pending_check(const struct argosy_job *job, struct argosy_error *err)
 {
     if (job->kind == NULL || job->kind[0] == '\0' || strlen(job->kind) > AG_NAME_BYTES_MAX)
         return ag_fail(err, ARGOSY_EINVAL, "a kind has 1 to %d bytes", AG_NAME_BYTES_MAX);
@@ -128,7 +182,7 @@ static int check_job(const struct argosy_job *job, struct argosy_error *err)
                        AG_ATTEMPTS_MAX);
     if (job->retry.selectors != NULL && strlen(job->retry.selectors) > AG_TEXT_BYTES_MAX)
         return ag_fail(err, ARGOSY_EINVAL, "the retry's selectors are too long");
-    return 0;
+    return check_order(job, err);
 }
 
 int argosy_batch_add(argosy_batch *self, const struct argosy_job *job, char id[ARGOSY_ID_SIZE],
@@ -136,7 +190,7 @@ int argosy_batch_add(argosy_batch *self, const struct argosy_job *job, char id[A
 {
     struct pending *pending;
     struct chunk *chunk;
-    int rc = check_job(job, err);
+    int rc = pending_check(job, err);
 
     if (rc < 0)
         return rc;
@@ -144,7 +198,7 @@ int argosy_batch_add(argosy_batch *self, const struct argosy_job *job, char id[A
         return ag_fail(err, ARGOSY_ESTATE, "the batch takes no more jobs");
     if (self->window_jobs >= WINDOW_JOBS || self->window_bytes >= WINDOW_BYTES)
         return ag_fail(err, ARGOSY_EAGAIN, "%u jobs are not answered yet", self->window_jobs);
-    pending = pending_new(self, job);
+    pending = pending_new(self->client, &self->id, self->next_index, job);
     chunk = pending != NULL ? chunk_for(self, job->payload_size) : NULL;
     if (chunk == NULL) {
         if (pending != NULL)
@@ -156,7 +210,7 @@ int argosy_batch_add(argosy_batch *self, const struct argosy_job *job, char id[A
     if (id != NULL)
         ag_id_print(&pending->spec.id, id);
     if (chunk->count == AG_MESSAGE_ITEMS_MAX)
-        batch_flush(self, ag_clock_mono_ms());
+        batch_flush(self, client_now(self->client));
     return 0;
 }
 
@@ -191,8 +245,8 @@ static bool send_chunk(argosy_batch *self, struct chunk *chunk)
 static void flush_chunks(argosy_batch *self, int64_t now)
 {
     /* A batch without jobs exists as well: its group travels alone. */
-    if (!self->is_known && self->wants_seal && ag_list_is_empty(&self->chunks) &&
-        chunk_new(self) == NULL)
+    if (!self->is_known && (self->wants_seal || self->is_wanted) &&
+        ag_list_is_empty(&self->chunks) && chunk_new(self) == NULL)
         return;
     for (struct ag_link *at = self->chunks.next; at != &self->chunks; at = at->next) {
         struct chunk *chunk = AG_OWNER(at, struct chunk, link);
@@ -239,6 +293,8 @@ static uint32_t watch_flags(const argosy_batch *self)
         flags |= PROTO_WATCH_RESULTS;
     if (self->flags & ARGOSY_ONLY_FAILURES)
         flags |= PROTO_WATCH_FAILURES;
+    if (self->flags & ARGOSY_NEWS)
+        flags |= PROTO_WATCH_NEWS;
     if (!(self->flags & ARGOSY_KEEP))
         flags |= PROTO_WATCH_RELEASE;
     return flags;
@@ -259,18 +315,23 @@ static void flush_watch(argosy_batch *self)
                                                  .flags = watch_flags(self)};
         self->is_watch_sent = client_send(client, &client->out);
         self->acknowledged = self->cursor;
-    } else if (self->cursor - self->acknowledged >= WATCH_CREDIT / 4) {
+        self->news = 0;
+    } else if (self->cursor - self->acknowledged >= WATCH_CREDIT / 4 ||
+               self->news >= WATCH_CREDIT / 4) {
         client->out.type = AG_MORE;
         client->out.more = (struct proto_more){
             .watch = self->watch, .cursor = self->cursor, .credit = WATCH_CREDIT};
-        if (client_send(client, &client->out))
+        if (client_send(client, &client->out)) {
             self->acknowledged = self->cursor;
+            self->news = 0;
+        }
     }
 }
 
 void batch_flush(argosy_batch *self, int64_t now)
 {
-    if (!self->client->is_open || self->is_over)
+    if (!self->client->is_open || self->is_over ||
+        (self->parent != NULL && !self->parent->is_known))
         return;
     if (self->is_ours) {
         flush_chunks(self, now);
@@ -350,11 +411,53 @@ static void settle(argosy_batch *self, struct chunk *chunk, const struct proto_a
 
 static void finish(argosy_batch *self)
 {
-    if (strcmp(self->failure, "timeout.group") == 0)
-        ag_report_add_failure(self->report, "timeout.group",
-                              "the batch was not done by its deadline", "", (struct ag_bytes){0},
-                              NULL);
+    static const struct {
+        const char *type, *message;
+    } failures[] = {{"timeout.group", "the batch was not done by its deadline"},
+                    {"group.successes", "fewer jobs succeeded than were asked for"}};
+
+    for (size_t i = 0; i < sizeof failures / sizeof *failures; i++)
+        if (strcmp(self->failure, failures[i].type) == 0)
+            ag_report_add_failure(self->report, failures[i].type, failures[i].message, "",
+                                  (struct ag_bytes){0}, NULL);
     ag_report_finish(self->report, self->name != NULL ? self->name : self->id_text, &self->counts);
+}
+
+static bool has_open_child(const argosy_batch *self)
+{
+    const struct ag_link *all = &self->client->batches;
+
+    for (struct ag_link *at = all->next; at != all; at = at->next) {
+        const argosy_batch *child = AG_OWNER(at, argosy_batch, link);
+
+        if (child->parent == self && !child->is_over)
+            return true;
+    }
+    return false;
+}
+
+static void tell(argosy_batch *self, enum argosy_event_type type)
+{
+    if (!self->is_hidden)
+        client_notice(self->client, type, self);
+}
+
+/* Its end is told after that of the groups in it, whose failures stand in its report. */
+static void end(argosy_batch *self, enum argosy_event_type type)
+{
+    argosy_batch *parent = self->parent;
+
+    self->has_ended = true;
+    if (has_open_child(self))
+        return;
+    self->is_over = true;
+    if (type == ARGOSY_BATCH_ENDED)
+        finish(self);
+    if (parent != NULL && !argosy_report_is_empty(self->report))
+        ag_report_add_group(parent->report, argosy_report_root(self->report));
+    tell(self, type);
+    if (parent != NULL && parent->has_ended && !parent->is_over)
+        end(parent, ARGOSY_BATCH_ENDED);
 }
 
 bool batch_on_accepted(argosy_batch *self, const struct proto_accepted *accepted, int64_t now)
@@ -367,11 +470,12 @@ bool batch_on_accepted(argosy_batch *self, const struct proto_accepted *accepted
         if (find_refusal(accepted, &self->id) == NULL)
             self->is_known = true;
         settle(self, chunk, accepted, now);
+        if (self->is_known && !self->wants_seal && ag_list_is_empty(&self->chunks))
+            tell(self, ARGOSY_BATCH_OPEN);
         if (!self->is_known && ag_list_is_empty(&self->chunks) && self->wants_seal) {
-            self->is_over = true; /* the group itself was refused, and all jobs with it */
+            /* the group itself was refused, and all jobs with it */
             self->counts = (struct argosy_counts){.total = self->refused, .failed = self->refused};
-            finish(self);
-            client_notice(self->client, ARGOSY_BATCH_ENDED, self);
+            end(self, ARGOSY_BATCH_ENDED);
         }
         return true;
     }
@@ -382,7 +486,7 @@ bool batch_on_answer(argosy_batch *self, const struct proto_answer *answer)
 {
     if (self->seal_request != 0 && answer->request == self->seal_request && !self->is_sealed) {
         self->is_sealed = true;
-        client_notice(self->client, ARGOSY_BATCH_ACCEPTED, self);
+        tell(self, ARGOSY_BATCH_ACCEPTED);
         return true;
     }
     if (self->cancel_request != 0 && answer->request == self->cancel_request) {
@@ -402,6 +506,8 @@ static const char *failure_of(const struct proto_events *events)
 {
     if (ag_bytes_are(events->failure, "timeout.group"))
         return "timeout.group";
+    if (ag_bytes_are(events->failure, "group.successes"))
+        return "group.successes";
     return events->failure.size > 0 ? "cancelled" : "";
 }
 
@@ -415,6 +521,7 @@ void batch_on_events(argosy_batch *self, const struct proto_events *events)
                                           .failed = counts->failed + self->refused,
                                           .cancelled = counts->cancelled,
                                           .retried = counts->retried,
+                                          .unconfirmed = counts->unconfirmed,
                                           .wall_ms = events->wall_ms,
                                           .busy_ms = events->busy_ms};
     self->waiting = counts->waiting;
@@ -424,22 +531,56 @@ void batch_on_events(argosy_batch *self, const struct proto_events *events)
         self->name = strndup((const char *)events->name.data, events->name.size);
 }
 
+static argosy_batch *batch_find(argosy_client *client, const struct ag_id *id)
+{
+    for (struct ag_link *at = client->batches.next; at != &client->batches; at = at->next) {
+        argosy_batch *batch = AG_OWNER(at, argosy_batch, link);
+
+        if (ag_id_equal(&batch->id, id))
+            return batch;
+    }
+    return NULL;
+}
+
+/* A group in this one has ended with failures: what they were is read there, unless somebody does
+ * so already. */
+static void read_child(argosy_batch *self, const struct ag_id *id)
+{
+    argosy_batch *child = batch_find(self->client, id);
+    char text[ARGOSY_ID_SIZE];
+
+    if (child != NULL)
+        return;
+    ag_id_print(id, text);
+    if (argosy_watch(&child, self->client, text, ARGOSY_ONLY_FAILURES, NULL) < 0)
+        return; /* the report says at least that it failed */
+    child->is_hidden = true;
+    child->parent = self;
+}
+
+bool batch_on_event(argosy_batch *self, const struct proto_event *event)
+{
+    bool is_group = ag_bytes_are(event->kind, "group");
+
+    if (is_group && event->state == PROTO_JOB_FAILED)
+        read_child(self, &event->job);
+    if (!is_group)
+        ag_report_add_event(self->report, event);
+    return !self->is_hidden;
+}
+
 /* All of its entries have been handed out. */
 void batch_on_events_done(argosy_batch *self, const struct proto_events *events)
 {
     if (events->cursor > self->cursor)
         self->cursor = events->cursor;
     if (events->end == PROTO_MORE_TO_COME) {
-        client_notice(self->client, ARGOSY_PROGRESS, self);
+        tell(self, ARGOSY_PROGRESS);
         return;
     }
     if (events->end == PROTO_UNKNOWN && self->is_ours && !self->is_known)
         return;
-    self->is_over = true;
-    if (events->end == PROTO_ENDED)
-        finish(self);
-    client_notice(self->client,
-                  events->end == PROTO_ENDED ? ARGOSY_BATCH_ENDED : ARGOSY_BATCH_UNKNOWN, self);
+    end(self, events->end == PROTO_ENDED ? ARGOSY_BATCH_ENDED : ARGOSY_BATCH_UNKNOWN);
 }
 
 /* ---- life
@@ -469,15 +610,24 @@ static int batch_make(argosy_batch **out, argosy_client *client, unsigned flags,
 int argosy_batch_new(argosy_batch **out, argosy_client *client, const struct argosy_group *group,
                      unsigned flags, struct argosy_error *err)
 {
+    static const enum proto_policy policies[] = {[ARGOSY_GATHER] = PROTO_GATHER,
+                                                 [ARGOSY_TASKGROUP] = PROTO_TASKGROUP,
+                                                 [ARGOSY_RACE] = PROTO_RACE};
     argosy_batch *self;
-    int rc = batch_make(&self, client, flags, err);
+    int rc;
+
+    *out = NULL;
+    if ((unsigned)group->policy >= sizeof policies / sizeof *policies ||
+        group->max_failures_percent > 100)
+        return ag_fail(err, ARGOSY_EINVAL, "no such policy, or more than 100 percent");
+    rc = batch_make(&self, client, flags, err);
 
     *out = NULL;
     if (rc < 0)
         return rc;
     self->name = strdup(group->name != NULL ? group->name : "");
     self->is_ours = true;
-    rc = client_make_id(&self->id, err);
+    rc = client_make_id(client, &self->id, err);
     if (rc == 0 && self->name == NULL)
         rc = ag_fail(err, ARGOSY_ENOMEM, "no memory for a batch");
     if (rc == 0 && strlen(self->name) > AG_TEXT_BYTES_MAX)
@@ -490,11 +640,22 @@ int argosy_batch_new(argosy_batch **out, argosy_client *client, const struct arg
     ag_id_print(&self->id, self->id_text);
     self->group = (struct proto_group){.id = self->id,
                                        .name = ag_bytes_of_text(self->name),
-                                       .policy = group->policy == ARGOSY_TASKGROUP ? PROTO_TASKGROUP
-                                                                                   : PROTO_GATHER,
+                                       .policy = policies[group->policy],
                                        .failures_max = group->max_failures,
+                                       .failures_percent = group->max_failures_percent,
+                                       .successes = group->successes,
+                                       .successes_min = group->min_successes,
+                                       .is_gentle = group->gentle,
                                        .deadline_ms = group->deadline_ms,
-                                       .concurrency = group->concurrency};
+                                       .concurrency = group->concurrency,
+                                       .rate_per_minute = group->rate_per_minute,
+                                       .ttl_ms = group->ttl_ms};
+    if (group->parent != NULL) {
+        self->parent = group->parent;
+        self->group.parent = group->parent->id;
+        if (group->parent->is_ours) /* it has to exist before anything is in it */
+            group->parent->is_wanted = true;
+    }
     *out = self;
     return 0;
 }
@@ -516,10 +677,26 @@ int argosy_watch(argosy_batch **out, argosy_client *client, const char *id, unsi
     return 0;
 }
 
+int argosy_batch_attach(argosy_batch **out, argosy_client *client, const char *id, unsigned flags,
+                        struct argosy_error *err)
+{
+    int rc = argosy_watch(out, client, id, flags, err);
+
+    if (rc == 0)
+        (*out)->is_ours = true;
+    return rc;
+}
+
+void argosy_batch_open(argosy_batch *self)
+{
+    self->is_wanted = true;
+    batch_flush(self, client_now(self->client));
+}
+
 void argosy_batch_seal(argosy_batch *self)
 {
     self->wants_seal = true;
-    batch_flush(self, ag_clock_mono_ms());
+    batch_flush(self, client_now(self->client));
 }
 
 int argosy_batch_cancel(argosy_batch *self, struct argosy_error *err)
@@ -527,7 +704,7 @@ int argosy_batch_cancel(argosy_batch *self, struct argosy_error *err)
     if (self->is_over)
         return ag_fail(err, ARGOSY_ESTATE, "the batch is over");
     self->wants_cancel = true;
-    batch_flush(self, ag_clock_mono_ms());
+    batch_flush(self, client_now(self->client));
     return 0;
 }
 
@@ -541,6 +718,25 @@ const argosy_report *argosy_batch_report(const argosy_batch *self)
     return self->report;
 }
 
+/* Hidden ones are its own; others of the user's go on without it. */
+static void leave_family(argosy_batch *self)
+{
+    struct ag_link *all = &self->client->batches, *next;
+
+    for (struct ag_link *at = all->next; at != all; at = next) {
+        argosy_batch *child = AG_OWNER(at, argosy_batch, link);
+
+        next = at->next;
+        if (child->parent != self)
+            continue;
+        child->parent = NULL;
+        if (!child->is_hidden)
+            continue;
+        argosy_batch_destroy(&child);
+        next = all->next; /* its own children are gone as well: begin again */
+    }
+}
+
 void argosy_batch_destroy(argosy_batch **self_p)
 {
     argosy_batch *self = *self_p;
@@ -549,6 +745,7 @@ void argosy_batch_destroy(argosy_batch **self_p)
     if (self == NULL)
         return;
     client = self->client;
+    leave_family(self);
     while (!ag_list_is_empty(&self->chunks))
         chunk_free(self, AG_OWNER(self->chunks.next, struct chunk, link));
     if (self->is_watch_sent && !self->is_over && client->is_open) {

@@ -8,20 +8,23 @@
 #include <unistd.h>
 
 #include "common/assert.h"
-#include "common/clock.h"
 #include "common/endpoint.h"
-#include "common/entropy.h"
 #include "common/error.h"
 
-enum { LINGER_MS = 200, RETRY_SEND_MS = 10 };
+enum { RETRY_SEND_MS = 10 };
 
-int client_make_id(struct ag_id *out, struct argosy_error *err)
+int64_t client_now(const argosy_client *self)
+{
+    return self->port.now(self->port.arg);
+}
+
+int client_make_id(argosy_client *self, struct ag_id *out, struct argosy_error *err)
 {
     uint8_t random[AG_ID_RANDOM_BYTES];
-    int rc = ag_entropy(random, sizeof random, err);
+    int rc = self->port.random(self->port.arg, random, sizeof random, err);
 
     if (rc == 0)
-        *out = ag_id_make(ag_clock_unix_ms(), random);
+        *out = ag_id_make(self->port.unix_ms(self->port.arg), random);
     return rc;
 }
 
@@ -73,9 +76,9 @@ bool client_send(argosy_client *self, const struct proto *message)
 {
     ag_buffer_clear(&self->frame);
     ag_proto_encode(&self->frame, message);
-    if (self->frame.failed || self->socket == NULL)
+    if (self->frame.failed)
         return false;
-    return zmq_send(self->socket, self->frame.data, self->frame.size, ZMQ_DONTWAIT) >= 0;
+    return self->port.send(self->port.arg, ag_buffer_bytes(&self->frame));
 }
 
 static void say_hello(argosy_client *self)
@@ -105,24 +108,7 @@ static void greet(argosy_client *self, int64_t now)
 
 static int connect_anew(argosy_client *self, struct argosy_error *err)
 {
-    int zero = 0, one = 1, soon_ms = 10, late_ms = 1000;
-    int64_t message_max = AG_MESSAGE_BYTES_MAX;
-    const char *endpoint = self->endpoints[self->endpoint];
-
-    if (self->socket != NULL)
-        zmq_close(self->socket);
-    self->socket = zmq_socket(self->context, ZMQ_DEALER);
-    if (self->socket == NULL)
-        return ag_fail(err, ARGOSY_EIO, "cannot make a socket: %s", zmq_strerror(errno));
-    zmq_setsockopt(self->socket, ZMQ_LINGER, &zero, sizeof zero);
-    zmq_setsockopt(self->socket, ZMQ_IPV6, &one, sizeof one);
-    zmq_setsockopt(self->socket, ZMQ_TCP_KEEPALIVE, &one, sizeof one);
-    zmq_setsockopt(self->socket, ZMQ_RECONNECT_IVL, &soon_ms, sizeof soon_ms);
-    zmq_setsockopt(self->socket, ZMQ_RECONNECT_IVL_MAX, &late_ms, sizeof late_ms);
-    zmq_setsockopt(self->socket, ZMQ_MAXMSGSIZE, &message_max, sizeof message_max);
-    if (zmq_connect(self->socket, endpoint) < 0)
-        return ag_fail(err, ARGOSY_EIO, "cannot connect to %s: %s", endpoint, zmq_strerror(errno));
-    return 0;
+    return self->port.connect(self->port.arg, self->endpoints[self->endpoint], err);
 }
 
 static int reconnect(argosy_client *self, int64_t now, struct argosy_error *err)
@@ -226,6 +212,9 @@ static bool on_message(argosy_client *self, int64_t now)
         batch_on_events(batch, &self->in.events);
         self->next_item = 0;
         return true;
+    case AG_NEWS:
+        self->next_item = 0;
+        return batch_of_watch(self, self->in.news.watch) != NULL;
     default:
         return false;
     }
@@ -236,7 +225,7 @@ static bool on_message(argosy_client *self, int64_t now)
 
 static void drop_message(argosy_client *self)
 {
-    zmq_msg_close(&self->message);
+    self->port.release(self->port.arg);
     self->has_message = false;
 }
 
@@ -245,7 +234,6 @@ static void hand_out_job(argosy_client *self, argosy_batch *batch, const struct 
 {
     const struct argosy_node *root;
 
-    ag_report_add_event(batch->report, item);
     argosy_report_destroy(&self->scratch);
     self->scratch = argosy_report_new("");
     snprintf(self->kind, sizeof self->kind, "%.*s", AG_TEXT(item->kind));
@@ -288,6 +276,36 @@ static void hand_out_answer(argosy_client *self, struct argosy_event *event)
                                    .failure = ""};
 }
 
+/* News of a job that goes on. */
+static bool hand_out_news(argosy_client *self, struct argosy_event *event)
+{
+    argosy_batch *batch = batch_of_watch(self, self->in.news.watch);
+    const struct proto_news_item *item;
+
+    if (batch == NULL || self->next_item >= self->in.news.count) {
+        drop_message(self);
+        return false;
+    }
+    item = &self->in.news.items[self->next_item++];
+    batch->news++;
+    snprintf(self->kind, sizeof self->kind, "%.*s", AG_TEXT(item->kind));
+    snprintf(self->note, sizeof self->note, "%.*s", AG_TEXT(item->note));
+    *event = (struct argosy_event){.type = ARGOSY_JOB_NEWS,
+                                   .batch = batch,
+                                   .index = item->index,
+                                   .kind = self->kind,
+                                   .attempt = item->attempt,
+                                   .worker = "",
+                                   .permille = item->permille,
+                                   .note = self->note,
+                                   .sequence = item->sequence,
+                                   .result = item->partial.data,
+                                   .result_size = item->partial.size,
+                                   .failure = ""};
+    ag_id_print(&item->job, event->job);
+    return true;
+}
+
 /* The next event out of the message in hand. */
 static bool hand_out(argosy_client *self, struct argosy_event *event)
 {
@@ -303,9 +321,15 @@ static bool hand_out(argosy_client *self, struct argosy_event *event)
         drop_message(self);
         return false;
     }
+    if (self->in.type == AG_NEWS)
+        return hand_out_news(self, event);
     batch = batch_of_watch(self, self->in.events.watch);
-    if (batch != NULL && self->next_item < self->in.events.count) {
-        hand_out_job(self, batch, &self->in.events.items[self->next_item++], event);
+    while (batch != NULL && self->next_item < self->in.events.count) {
+        const struct proto_event *item = &self->in.events.items[self->next_item++];
+
+        if (!batch_on_event(batch, item))
+            continue;
+        hand_out_job(self, batch, item, event);
         return true;
     }
     if (batch != NULL)
@@ -321,19 +345,16 @@ static bool hand_out(argosy_client *self, struct argosy_event *event)
 static int receive(argosy_client *self, int64_t now)
 {
     struct argosy_error err = {0};
+    struct ag_bytes frame;
 
-    zmq_msg_init(&self->message);
-    if (zmq_msg_recv(&self->message, self->socket, ZMQ_DONTWAIT) < 0) {
-        zmq_msg_close(&self->message);
+    if (!self->port.receive(self->port.arg, &frame))
         return 0;
-    }
     self->heard_at = now;
     self->next_item = 0;
-    if (ag_proto_decode(ag_bytes_of(zmq_msg_data(&self->message), zmq_msg_size(&self->message)),
-                        &self->in, &err) == 0)
+    if (ag_proto_decode(frame, &self->in, &err) == 0)
         self->has_message = on_message(self, now);
     if (!self->has_message)
-        zmq_msg_close(&self->message);
+        self->port.release(self->port.arg);
     return 1;
 }
 
@@ -388,7 +409,7 @@ static int64_t next_deadline(const argosy_client *self, int64_t now)
 
 int argosy_client_wait_ms(const argosy_client *self)
 {
-    int64_t now = ag_clock_mono_ms(), at = next_deadline(self, now);
+    int64_t now = client_now(self), at = next_deadline(self, now);
 
     if (self->has_message || self->notices_count > 0)
         return 0;
@@ -398,11 +419,10 @@ int argosy_client_wait_ms(const argosy_client *self)
 int argosy_client_next(argosy_client *self, int timeout_ms, struct argosy_event *event,
                        struct argosy_error *err)
 {
-    int64_t until = timeout_ms < 0 ? INT64_MAX : ag_clock_mono_ms() + timeout_ms;
+    int64_t until = timeout_ms < 0 ? INT64_MAX : client_now(self) + timeout_ms;
 
     for (;;) {
-        int64_t now = ag_clock_mono_ms(), at;
-        zmq_pollitem_t item;
+        int64_t now = client_now(self), at;
         int rc;
 
         if (hand_out(self, event) || take_notice(self, event))
@@ -418,19 +438,14 @@ int argosy_client_next(argosy_client *self, int timeout_ms, struct argosy_event 
         at = next_deadline(self, now);
         if (until < at)
             at = until;
-        item = (zmq_pollitem_t){.socket = self->socket, .events = ZMQ_POLLIN};
-        if (zmq_poll(&item, 1, at > now ? (long)(at - now) : 0) < 0 && errno == EINTR)
+        if (!self->port.wait(self->port.arg, at > now ? at - now : 0))
             return 0;
     }
 }
 
 int argosy_client_fd(const argosy_client *self)
 {
-    int fd = -1;
-    size_t size = sizeof fd;
-
-    zmq_getsockopt(self->socket, ZMQ_FD, &fd, &size);
-    return fd;
+    return self->port.fd(self->port.arg);
 }
 
 /* ---- life
@@ -461,28 +476,29 @@ static int copy_endpoints(argosy_client *self, const struct argosy_client_config
     return rc;
 }
 
-int argosy_client_new(argosy_client **out, const struct argosy_client_config *config,
-                      struct argosy_error *err)
+int client_new_in(argosy_client **out, const struct argosy_client_config *config,
+                  const struct client_port *port, struct argosy_error *err)
 {
     argosy_client *self = calloc(1, sizeof *self);
     int rc;
 
     *out = NULL;
-    if (self == NULL)
+    if (self == NULL) {
+        port->close(port->arg, false);
         return ag_fail(err, ARGOSY_ENOMEM, "no memory for a client");
+    }
+    self->port = *port;
     ag_link_init(&self->batches);
     ag_link_init(&self->requests);
     self->frame = ag_buffer_empty(AG_MESSAGE_BYTES_MAX);
     self->heartbeat_ms = HEARTBEAT_MS;
     self->broker_timeout_ms =
         config->broker_timeout_ms > 0 ? config->broker_timeout_ms : BROKER_TIMEOUT_MS;
-    self->heard_at = self->lost_at = ag_clock_mono_ms();
+    self->heard_at = self->lost_at = client_now(self);
     self->name = strndup(config->name != NULL ? config->name : program_invocation_short_name,
                          AG_NAME_BYTES_MAX);
-    self->context = zmq_ctx_new();
-    rc = self->name == NULL || self->context == NULL
-             ? ag_fail(err, ARGOSY_ENOMEM, "no memory for a client")
-             : client_make_id(&self->instance, err);
+    rc = self->name == NULL ? ag_fail(err, ARGOSY_ENOMEM, "no memory for a client")
+                            : client_make_id(self, &self->instance, err);
     if (rc == 0)
         rc = copy_endpoints(self, config, err);
     if (rc == 0)
@@ -491,15 +507,24 @@ int argosy_client_new(argosy_client **out, const struct argosy_client_config *co
         argosy_client_destroy(&self);
         return rc;
     }
-    greet(self, ag_clock_mono_ms());
+    greet(self, client_now(self));
     *out = self;
     return 0;
+}
+
+int argosy_client_new(argosy_client **out, const struct argosy_client_config *config,
+                      struct argosy_error *err)
+{
+    struct client_port port;
+    int rc = client_port_zmq(&port, err);
+
+    *out = NULL;
+    return rc < 0 ? rc : client_new_in(out, config, &port, err);
 }
 
 void argosy_client_destroy(argosy_client **self_p)
 {
     argosy_client *self = *self_p;
-    int linger = LINGER_MS;
 
     if (self == NULL)
         return;
@@ -508,15 +533,11 @@ void argosy_client_destroy(argosy_client **self_p)
         self->out.type = AG_BYE;
         self->out.bye.reason = ag_bytes_of_text("done");
         client_send(self, &self->out);
-        zmq_setsockopt(self->socket, ZMQ_LINGER, &linger, sizeof linger);
     }
     if (self->has_message)
-        zmq_msg_close(&self->message);
+        drop_message(self);
     requests_free(self);
-    if (self->socket != NULL)
-        zmq_close(self->socket);
-    if (self->context != NULL)
-        zmq_ctx_term(self->context);
+    self->port.close(self->port.arg, self->is_open);
     argosy_report_destroy(&self->scratch);
     for (size_t i = 0; i < self->endpoints_count; i++)
         free(self->endpoints[i]);

@@ -1,15 +1,16 @@
 /* client.h - the insides of the client library, shared by its files.
  *
- * client.c owns the socket, the session and the events; batch.c what has to be said about batches
- * and what is heard of them; request.c single questions. Everything that needs an answer is kept
- * until it has one and said again in every new session: doc/protocol.md sections 4 and 6.
+ * client.c owns the session and the events; batch.c what has to be said about batches and what is
+ * heard of them; request.c single questions; port.h is all they know of the world. Everything that
+ * needs an answer is kept until it has one and said again in every new session: doc/protocol.md
+ * sections 4 and 6.
  */
 #ifndef CLIENT_CLIENT_H
 #define CLIENT_CLIENT_H
 
 #include <argosy/client.h>
-#include <zmq.h>
 
+#include "client/port.h"
 #include "common/list.h"
 #include "common/proto.h"
 #include "common/report_tree.h"
@@ -54,6 +55,11 @@ struct argosy_batch {
     bool is_known; /* the broker has accepted the group */
     bool wants_seal, is_seal_sent, is_sealed, wants_cancel, is_cancel_sent;
     bool is_over;
+    bool is_wanted;       /* it has to exist at the broker, also without jobs */
+    bool is_hidden;       /* the library's own, for the report of a group in a group */
+    bool has_ended;       /* but groups in it have not been read to their end */
+    argosy_batch *parent; /* the batch that it is part of; NULL: none, or not ours */
+    uint32_t news;        /* taken since the broker was last told */
     uint64_t seal_request, cancel_request;
     uint32_t next_index;
     struct ag_link chunks;
@@ -90,7 +96,7 @@ struct argosy_client {
     char *name;
     uint32_t broker_timeout_ms, heartbeat_ms;
     struct ag_id instance;
-    void *context, *socket;
+    struct client_port port;
     bool is_open, was_open;
     int64_t heard_at, session_at, lost_at;
     struct ag_link batches, requests;
@@ -99,12 +105,12 @@ struct argosy_client {
     struct notice notices[NOTICES_MAX];
     unsigned notices_first, notices_count;
     /* the message in hand: EVENTS are handed out one by one */
-    zmq_msg_t message;
     bool has_message;
     uint32_t next_item;
     struct proto in, out;
     argosy_report *scratch; /* holds the error of the event that was handed out last */
     char kind[AG_NAME_BYTES_MAX + 1], worker[AG_NAME_BYTES_MAX + 1];
+    char note[AG_TEXT_BYTES_MAX + 1];
     char answer_type[AG_NAME_BYTES_MAX + 1], answer_message[AG_TEXT_BYTES_MAX + 1];
     struct ag_buffer frame;
     char fatal[256]; /* why the broker refuses us for good */
@@ -113,9 +119,18 @@ struct argosy_client {
 /* client.c: false when it cannot be sent now; it stays unsent. */
 bool client_send(argosy_client *self, const struct proto *message);
 void client_notice(argosy_client *self, enum argosy_event_type type, argosy_batch *batch);
-int client_make_id(struct ag_id *out, struct argosy_error *err);
+int client_make_id(argosy_client *self, struct ag_id *out, struct argosy_error *err);
+int64_t client_now(const argosy_client *self);
+/* As argosy_client_new(), in another world; takes the port, also when it fails. */
+int client_new_in(argosy_client **out, const struct argosy_client_config *config,
+                  const struct client_port *port, struct argosy_error *err);
 
-/* batch.c */
+/* batch.c: jobs on their way to the broker */
+int pending_check(const struct argosy_job *job, struct argosy_error *err);
+struct pending *pending_new(argosy_client *client, const struct ag_id *group, uint32_t index,
+                            const struct argosy_job *job);
+void pending_free(struct pending *pending);
+
 void batch_new_session(argosy_batch *self);
 void batch_flush(argosy_batch *self, int64_t now);
 int64_t batch_deadline(const argosy_batch *self);
@@ -124,6 +139,8 @@ bool batch_on_answer(argosy_batch *self, const struct proto_answer *answer);
 void batch_on_events_done(argosy_batch *self, const struct proto_events *events);
 bool batch_is_repetition(const argosy_batch *self, const struct proto_events *events);
 void batch_on_events(argosy_batch *self, const struct proto_events *events);
+/* One entry of it; false: it is not for the user. */
+bool batch_on_event(argosy_batch *self, const struct proto_event *event);
 
 /* request.c */
 void requests_new_session(argosy_client *self);

@@ -38,10 +38,11 @@ static int ask(argosy_client *self, struct proto *message, uint64_t number, uint
     return 0;
 }
 
-int argosy_query(argosy_client *self, const char *verb, const void *arguments,
-                 size_t arguments_size, uint64_t *request, struct argosy_error *err)
+static int ask_verb(argosy_client *self, enum ag_message type, const char *verb,
+                    const void *arguments, size_t arguments_size, uint64_t *request,
+                    struct argosy_error *err)
 {
-    struct proto message = {.type = AG_QUERY};
+    struct proto message = {.type = type};
 
     if (strlen(verb) > AG_NAME_BYTES_MAX || arguments_size > AG_PAYLOAD_BYTES_MAX)
         return ag_fail(err, ARGOSY_ETOOBIG, "the question is too long");
@@ -50,6 +51,18 @@ int argosy_query(argosy_client *self, const char *verb, const void *arguments,
     message.query.arguments =
         arguments != NULL ? ag_bytes_of(arguments, arguments_size) : ag_bytes_of("\x80", 1);
     return ask(self, &message, message.query.request, request, err);
+}
+
+int argosy_query(argosy_client *self, const char *verb, const void *arguments,
+                 size_t arguments_size, uint64_t *request, struct argosy_error *err)
+{
+    return ask_verb(self, AG_QUERY, verb, arguments, arguments_size, request, err);
+}
+
+int argosy_control(argosy_client *self, const char *verb, const void *arguments,
+                   size_t arguments_size, uint64_t *request, struct argosy_error *err)
+{
+    return ask_verb(self, AG_CONTROL, verb, arguments, arguments_size, request, err);
 }
 
 int argosy_cancel(argosy_client *self, const char *const *ids, size_t count, uint64_t *request,
@@ -82,9 +95,8 @@ void requests_flush(argosy_client *self)
          at = at->next) {
         struct request *request = AG_OWNER(at, struct request, link);
 
-        if (!request->is_sent &&
-            zmq_send(self->socket, request->frame.data, request->frame.size, ZMQ_DONTWAIT) >= 0)
-            request->is_sent = true;
+        if (!request->is_sent)
+            request->is_sent = self->port.send(self->port.arg, ag_buffer_bytes(&request->frame));
     }
 }
 

@@ -78,7 +78,7 @@ static int take(void *arg, const struct ag_config_entry *entry, struct argosy_er
             return ag_fail(err, ARGOSY_EINVAL, "%s: %s:%u: '%s' is not a command",
                            ag_command_row(ag_options_command(options))->title, entry->path,
                            entry->line, entry->section);
-        if (!(ag_options_bits(options) & (1u << command)))
+        if (!(ag_options_bits(options) & (1ull << command)))
             source = AG_FROM_DEFAULT; /* of another command: only look whether the key is known */
     }
     for (int i = 0; i < AG_OPTION_COUNT; i++) {

@@ -38,6 +38,10 @@
       "Count files, lines, code and comments by language.",                                             \
       "argosy analyze ~/src/project\n"                                                                  \
       "argosy analyze --by file --format json src include\n")                                        \
+    X(EXEC, "exec", "argosy exec", "COMMAND [ARGUMENT...]", 1, AG_OPERANDS_MAX,                                         \
+      "Run a program on a worker that allows it; {} in its arguments becomes a line of --input.",                                         \
+      "argosy exec -- gzip -9 /srv/log/today\n"                                         \
+      "ls *.png | argosy exec -i - -- convert {} {.}.jpg\n")                                         \
     X(SUBMIT, "submit", "argosy submit", "KIND [JSON|-]", 1, 2,                                         \
       "Submit jobs of any kind; - takes one JSON object a line.",                                       \
       "argosy submit fetch '{\"url\":\"https://example.org/\"}'\n"                                      \
@@ -60,6 +64,51 @@
     X(WORKERS, "workers", "argosy workers", "", 0, 0,                                                   \
       "List the workers and what they hold.",                                                           \
       "argosy workers --connect tcp://broker:7700\n")                                                   \
+    X(GROUP, "group", "argosy group", "new|add|seal|cancel|wait [GROUP] [KIND] [JSON|-]", 1, 4,                                         \
+      "Make a batch that lives longer than one command, add jobs to it, close it, wait for it.",                                         \
+      "g=$(argosy group new --group nightly)\n"                                         \
+      "make-jobs | argosy group add \"$g\" fetch -\n"                                         \
+      "argosy group seal \"$g\" && argosy group wait \"$g\"\n")                                         \
+    X(SCHEDULE, "schedule", "argosy schedule", "add|list|rm [KIND|ID] [JSON]", 1, 3,                                         \
+      "Make jobs at a time, at intervals or by a cron line.",                                         \
+      "argosy schedule add --cron '0 7 * * MON-FRI' --tz Europe/Berlin exec '{\"argv\":[\"report\"]}'\n"                                         \
+      "argosy schedule list\n")                                         \
+    X(LIST, "list", "argosy list", "", 0, 0,                                         \
+      "List jobs, oldest first.",                                         \
+      "argosy list --state failed --kind fetch --limit 20\n")                                         \
+    X(SHOW, "show", "argosy show", "ID...", 1, AG_OPERANDS_MAX,                                         \
+      "Show what the broker knows of jobs or groups.",                                         \
+      "argosy show 01JD5ZK4T9W8Q6F2M3N7B0C1XA\n")                                         \
+    X(EXPLAIN, "explain", "argosy explain", "ID...", 1, AG_OPERANDS_MAX,                                         \
+      "Say why a job is not running, or why it ended so, and what would change that.",                                         \
+      "argosy explain 01JD5ZK4T9W8Q6F2M3N7B0C1XA\n")                                         \
+    X(RETRY, "retry", "argosy retry", "[ID...]", 0, AG_OPERANDS_MAX,                                         \
+      "Try failed or cancelled jobs again, as new jobs.",                                         \
+      "argosy retry --state failed --only fetch.timeout\n")                                         \
+    X(RM, "rm", "argosy rm", "[ID...]", 0, AG_OPERANDS_MAX,                                         \
+      "Forget jobs and groups that have ended.",                                         \
+      "argosy rm 01JD5ZK4T9W8Q6F2M3N7B0C1XA\n")                                         \
+    X(QUEUES, "queues", "argosy queues", "", 0, 0,                                         \
+      "List queues: what waits, what runs, what is paused.",                                         \
+      "argosy queues --json\n")                                         \
+    X(PAUSE, "pause", "argosy pause", "QUEUE...", 1, AG_OPERANDS_MAX,                                         \
+      "Let nothing of a queue begin; what runs goes on.",                                         \
+      "argosy pause fetch\n")                                         \
+    X(RESUME, "resume", "argosy resume", "QUEUE...", 1, AG_OPERANDS_MAX,                                         \
+      "Let a queue go on, with --limit at most so many jobs at once.",                                         \
+      "argosy resume fetch\n")                                         \
+    X(PURGE, "purge", "argosy purge", "QUEUE...", 1, AG_OPERANDS_MAX,                                         \
+      "Cancel everything that waits in a queue.",                                         \
+      "argosy purge fetch\n")                                         \
+    X(DRAIN, "drain", "argosy drain", "WORKER...", 1, AG_OPERANDS_MAX,                                         \
+      "Tell workers to finish what they run and leave.",                                         \
+      "argosy drain host-7f21 --grace 1m\n")                                         \
+    X(EVENTS, "events", "argosy events", "", 0, 0,                                         \
+      "Show what happens, as it happens.",                                         \
+      "argosy events --json\n")                                         \
+    X(TOP, "top", "argosy top", "", 0, 0,                                         \
+      "Show the fleet at work, again and again.",                                         \
+      "argosy top\n")                                         \
     X(HELP, "help", "argosy help", "[COMMAND]", 0, 1,                                                   \
       "Open the manual page of a command.",                                                             \
       "argosy help fetch\n")
@@ -68,6 +117,7 @@
 #define AG_OPTION_HEADINGS(X)                                                                           \
     X(FETCHING, "What to fetch and how")                                                                \
     X(ANALYSIS, "What to count and how")                                                                \
+    X(EXECUTION, "What to run and how")                                                                 \
     X(FLEET, "Fleet")                                                                                   \
     X(BATCH, "Batch and its jobs")                                                                      \
     X(SELECTION, "Selection")                                                                           \
@@ -77,16 +127,22 @@
     X(COMMON, "Common")
 
 /* Who has a row: bits of AG_COMMANDS, and traits. */
-#define AG_FOR(command) (1u << AG_COMMAND_##command)
+#define AG_FOR(command) (1ull << AG_COMMAND_##command)
 #define AG_FOR_ALL (AG_FOR(HELP) * 2 - 1)
-#define AG_FOR_SUBMITTING (AG_FOR(RUN) | AG_FOR(FETCH) | AG_FOR(ANALYZE) | AG_FOR(SUBMIT))
-#define AG_FOR_ASKING (AG_FOR(WAIT) | AG_FOR(RESULT) | AG_FOR(REPORT) | AG_FOR(CANCEL) | AG_FOR(STATUS) | AG_FOR(WORKERS))
+#define AG_FOR_BATCHES (AG_FOR(RUN) | AG_FOR(FETCH) | AG_FOR(ANALYZE) | AG_FOR(EXEC) | AG_FOR(SUBMIT))
+#define AG_FOR_SUBMITTING (AG_FOR_BATCHES | AG_FOR(GROUP))
+#define AG_FOR_MAKING (AG_FOR_SUBMITTING | AG_FOR(SCHEDULE))
+#define AG_FOR_MANY (AG_FOR(CANCEL) | AG_FOR(RETRY) | AG_FOR(RM))
+#define AG_FOR_ASKING                                                                                   \
+    (AG_FOR(WAIT) | AG_FOR(RESULT) | AG_FOR(REPORT) | AG_FOR(STATUS) | AG_FOR(WORKERS) | AG_FOR_MANY |  \
+     AG_FOR(SCHEDULE) | AG_FOR(LIST) | AG_FOR(SHOW) | AG_FOR(EXPLAIN) | AG_FOR(QUEUES) |                \
+     AG_FOR(PAUSE) | AG_FOR(RESUME) | AG_FOR(PURGE) | AG_FOR(DRAIN) | AG_FOR(EVENTS) | AG_FOR(TOP))
 #define AG_FOR_CLIENT (AG_FOR_SUBMITTING | AG_FOR_ASKING)
 
-#define AG_NOT_FOR_RUN (1u << 28)  /* not with `run`, though the kind it runs has it */
-#define AG_NOT_IN_FILE (1u << 29) /* no key in the configuration file */
-#define AG_NOT_IN_ENV (1u << 30)  /* no variable */
-#define AG_NOT_IN_HELP (1u << 31)   /* not in --help */
+#define AG_NOT_FOR_RUN (1ull << 60)  /* not with `run`, though the kind it runs has it */
+#define AG_NOT_IN_FILE (1ull << 61) /* no key in the configuration file */
+#define AG_NOT_IN_ENV (1ull << 62)  /* no variable */
+#define AG_NOT_IN_HELP (1ull << 63)   /* not in --help */
 #define AG_FLAG_ONLY (AG_NOT_IN_FILE | AG_NOT_IN_ENV)
 
 /* The longest duration that the protocol carries in 32 bits of milliseconds, rounded down. */
@@ -98,6 +154,18 @@
 #define AG_OPTIONS(X)                                                                                   \
     X(INPUT, "input", 'i', LINES, NULL, 1, 4096, "FILE", AG_FOR(FETCH), FETCHING,                       \
       "Read URLs from a file, one per line or as JSON objects with a url; - is standard input.")        \
+    X(PER_HOST, "per-host", 0, WHOLE, NULL, 1, 1000000, "N", AG_FOR(FETCH), FETCHING,                   \
+      "How many fetches from one host may run at once, in the whole fleet.")                            \
+    X(DELAY_PER_HOST, "delay-per-host", 0, DURATION, NULL, 1, AG_OPTION_MS_MAX, "TIME", AG_FOR(FETCH),  \
+      FETCHING, "How long to wait between two fetches from one host, in the whole fleet.")              \
+    X(EXEC_INPUT, "input", 'i', TEXT, NULL, 1, 4096, "FILE", AG_FOR(EXEC), EXECUTION,                   \
+      "Make a job of each line of a file (- is standard input): {} in the command becomes the line.")   \
+    X(CWD, "cwd", 0, TEXT, NULL, 1, 4096, "DIR", AG_FOR(EXEC), EXECUTION,                               \
+      "The directory, on the worker's machine, that the program begins in.")                            \
+    X(SET_ENV, "env", 0, LINES, NULL, 1, 65536, "NAME=VALUE", AG_FOR(EXEC), EXECUTION,                  \
+      "Give the program this variable.")                                                                \
+    X(OUTPUT_MAX, "output-max", 0, SIZE, "1M", 0, 3 << 20, "SIZE", AG_FOR(EXEC), EXECUTION,             \
+      "How much of each of its outputs is kept.")                                                       \
     X(OUT, "out", 'o', TEXT, NULL, 1, 4096, "TEMPLATE", AG_FOR(FETCH), FETCHING,                        \
       "Where bodies are written; may hold {host} {path} {name} {index} {sha256}.")                      \
     X(BODY, "body", 0, CHOICE, "inline", 0, 0, "inline|file|none", AG_FOR(FETCH), FETCHING,             \
@@ -141,42 +209,114 @@
     X(BROKER_TIMEOUT, "broker-timeout", 0, DURATION, "30s", 0, AG_OPTION_MS_MAX, "TIME", AG_FOR_CLIENT, \
       FLEET, "How long to wait for a broker that does not answer.")                                     \
                                                                                                         \
-    X(DETACH, "detach", 0, FLAG, NULL, 0, 1, "", AG_FOR_SUBMITTING | AG_NOT_FOR_RUN, BATCH,             \
+    X(DETACH, "detach", 0, FLAG, NULL, 0, 1, "", AG_FOR_BATCHES | AG_NOT_FOR_RUN, BATCH,             \
       "Do not wait: print the id of the batch once it is accepted.")                                    \
     X(GROUP, "group", 0, TEXT, NULL, 1, AG_TEXT_BYTES_MAX, "NAME", AG_FOR_SUBMITTING, BATCH,            \
       "Name the batch; reports and lists show it.")                                                     \
-    X(POLICY, "policy", 0, CHOICE, "gather", 0, 0, "gather|taskgroup", AG_FOR_SUBMITTING, BATCH,        \
-      "What a failure means: gather runs all the same, taskgroup cancels the rest.")                    \
+    X(POLICY, "policy", 0, CHOICE, "gather", 0, 0, "gather|taskgroup|race", AG_FOR_SUBMITTING, BATCH,   \
+      "What an end means: gather runs all whatever fails, the first failure cancels the rest of a "     \
+      "taskgroup, the first success the rest of a race.")                    \
     X(MAX_FAILURES, "max-failures", 0, WHOLE, "0", 0, 1000000000, "N", AG_FOR_SUBMITTING, BATCH,        \
       "How many failures a taskgroup tolerates; the next one cancels the rest.")                        \
     X(DEADLINE, "deadline", 0, DURATION, NULL, 1, AG_OPTION_MS_MAX, "TIME", AG_FOR_SUBMITTING, BATCH,   \
       "How long the batch may take in all (default: as long as it takes).")                             \
     X(CONCURRENCY, "concurrency", 0, WHOLE, NULL, 1, 1000000, "N", AG_FOR_SUBMITTING, BATCH,            \
       "How many jobs of the batch may run at once (default: what the workers offer).")                  \
-    X(RUN_TIMEOUT, "run-timeout", 0, DURATION, NULL, 1, AG_OPTION_MS_MAX, "TIME", AG_FOR_SUBMITTING, BATCH,\
+    X(RUN_TIMEOUT, "run-timeout", 0, DURATION, NULL, 1, AG_OPTION_MS_MAX, "TIME", AG_FOR_MAKING, BATCH,\
       "How long one attempt of a job may run (default: no limit).")                                     \
-    X(QUEUE_TIMEOUT, "queue-timeout", 0, DURATION, NULL, 1, AG_OPTION_MS_MAX, "TIME", AG_FOR_SUBMITTING,\
+    X(QUEUE_TIMEOUT, "queue-timeout", 0, DURATION, NULL, 1, AG_OPTION_MS_MAX, "TIME", AG_FOR_MAKING,\
       BATCH, "How long a job may wait for a worker (default: no limit).")                               \
     X(RETRY, "retry", 0, RETRY, "attempts=3,base=1s,factor=2,cap=60s", 0, 0, "WORD",                    \
-      AG_FOR_SUBMITTING, BATCH,                                                                         \
+      AG_FOR_MAKING, BATCH,                                                                         \
       "When to try again: attempts in all, first wait, its growth, longest wait, and on=SELECTOR "      \
       "(repeated, or joined by +) for which failures.")                                                 \
-    X(RETRIES, "retries", 0, WHOLE, NULL, 0, AG_ATTEMPTS_MAX - 1, "N", AG_FOR_SUBMITTING, BATCH,        \
+    X(RETRIES, "retries", 0, WHOLE, NULL, 0, AG_ATTEMPTS_MAX - 1, "N", AG_FOR_MAKING, BATCH,        \
       "How often to try again after the first attempt; short for --retry attempts=N+1.")                \
-    X(DELAY, "delay", 0, DURATION, NULL, 1, AG_OPTION_MS_MAX, "TIME", AG_FOR_SUBMITTING, BATCH,         \
+    X(DELAY, "delay", 0, DURATION, NULL, 1, AG_OPTION_MS_MAX, "TIME", AG_FOR_MAKING, BATCH,         \
       "Begin the jobs no sooner than this from now.")                                                   \
                                                                                                         \
+    X(PRIORITY, "priority", 'p', WHOLE, "5", 0, 9, "N", AG_FOR_MAKING, BATCH,                             \
+      "How urgent the jobs are: 0 goes first, 9 last.")                                                 \
+    X(QUEUE, "queue", 0, TEXT, NULL, 1, AG_NAME_BYTES_MAX, "NAME", AG_FOR_MAKING, BATCH,                  \
+      "The queue that the jobs wait in, to be paused and limited by (default: their kind's).")          \
+    X(AFTER, "after", 0, WORDS, NULL, 26, 26, "ID[,ID...]", AG_FOR_SUBMITTING, BATCH,                   \
+      "Begin when these jobs or sealed batches have succeeded; the jobs get their results.")            \
+    X(AFTER_ANY, "after-any", 0, FLAG, NULL, 0, 1, "", AG_FOR_SUBMITTING, BATCH,                        \
+      "With --after: begin however they have ended.")                                                   \
+    X(THEN, "then", 0, TEXT, NULL, 1, AG_PAYLOAD_BYTES_MAX, "KIND[:JSON]",                              \
+      AG_FOR_BATCHES, BATCH,                                                                            \
+      "When the batch has ended, however it did, run this job; it gets the batch's results.")           \
+    X(UNIQUE, "unique", 0, TEXT, NULL, 1, AG_TEXT_BYTES_MAX, "KEY", AG_FOR_MAKING, BATCH,                 \
+      "Let no two jobs with this key live at once.")                                                    \
+    X(UNIQUE_POLICY, "unique-policy", 0, CHOICE, "reject", 0, 0, "reject|join|replace", AG_FOR_MAKING,    \
+      BATCH, "What happens to the second one: it is refused, gets the first one's result, or cancels "  \
+      "the first one.")                                                                                 \
+    X(REQUIRES, "requires", 0, TEXT, NULL, 1, AG_TEXT_BYTES_MAX, "TAG[,TAG...]", AG_FOR_MAKING, BATCH,    \
+      "Run only on workers with all of these tags (argosy-worker --tag).")                              \
+    X(KEY, "key", 0, TEXT, NULL, 1, AG_TEXT_BYTES_MAX, "TEXT",                                          \
+      AG_FOR_MAKING, BATCH, "What the jobs share a limit by, in the whole fleet: see --key-max.")         \
+    X(KEY_MAX, "key-max", 0, WHOLE, NULL, 1, 1000000, "N", AG_FOR_MAKING, BATCH,                          \
+      "How many jobs with the same --key may run at once.")                                             \
+    X(KEY_DELAY, "key-delay", 0, DURATION, NULL, 1, AG_OPTION_MS_MAX, "TIME", AG_FOR_MAKING, BATCH,       \
+      "How long to wait between the beginnings of two jobs with the same --key.")                       \
+    X(RATE, "rate", 0, TEXT, NULL, 1, 32, "N/s|N/m|N/h", AG_FOR_SUBMITTING, BATCH,                      \
+      "How many jobs of the batch may begin in a second, a minute or an hour.")                         \
+    X(HALT, "halt", 0, TEXT, NULL, 1, 64, "now|soon,fail=N|N%|success=N", AG_FOR_SUBMITTING, BATCH,     \
+      "End the batch early after so many failures or successes: now cancels what runs, soon lets it "   \
+      "end (as GNU parallel; instead of --policy and --max-failures).")                                 \
+    X(MIN_SUCCESS, "min-success", 0, WHOLE, NULL, 1, 1000000000, "N", AG_FOR_SUBMITTING, BATCH,         \
+      "With fewer successes the batch itself has failed.")                                              \
+    X(TTL, "ttl", 0, DURATION, NULL, 1, AG_OPTION_MS_MAX, "TIME", AG_FOR_MAKING, BATCH,                   \
+      "How long the broker remembers the batch after its end (default: as the broker says).")           \
+    X(PARENT, "parent", 0, TEXT, NULL, 26, 26, "GROUP", AG_FOR(GROUP), BATCH,                           \
+      "Make the new group part of this one, as one of its members.")                                    \
+                                                                                                        \
+    X(AT, "at", 0, TEXT, NULL, 1, 64, "TIME", AG_FOR_MAKING, BATCH,                                       \
+      "Begin no sooner than then: 2026-11-21T07:30 (local, or with Z or +01:00), 07:30 or @UNIX.")      \
+    X(EVERY, "every", 0, DURATION, NULL, 1, AG_OPTION_MS_MAX, "TIME", AG_FOR(SCHEDULE), BATCH,          \
+      "Make a job again and again, so far apart.")                                                      \
+    X(TIMES, "times", 0, WHOLE, NULL, 1, 1000000000, "N", AG_FOR(SCHEDULE), BATCH,                      \
+      "Stop after so many jobs (default: never).")                                                      \
+    X(CRON, "cron", 0, TEXT, NULL, 1, AG_TEXT_BYTES_MAX, "'MIN HOUR DAY MONTH WEEKDAY'",                \
+      AG_FOR(SCHEDULE), BATCH, "Make a job whenever the line says; also @daily and the like.")          \
+    X(TZ, "tz", 0, TEXT, NULL, 1, AG_NAME_BYTES_MAX, "ZONE", AG_FOR(SCHEDULE), BATCH,                   \
+      "The time zone of --cron, for example Europe/Berlin (default: UTC).")                             \
+    X(CATCH_UP, "catch-up", 0, CHOICE, "skip", 0, 0, "skip|once|all", AG_FOR(SCHEDULE), BATCH,          \
+      "What happens to the times that pass while the broker is away.")                                  \
+                                                                                                        \
     X(WAIT_TIMEOUT, "timeout", 0, DURATION, NULL, 0, AG_OPTION_MS_MAX, "TIME",                          \
-      AG_FOR(WAIT) | AG_FOR(RESULT), SELECTION,                                                         \
+      AG_FOR(WAIT) | AG_FOR(RESULT) | AG_FOR(GROUP), SELECTION,                                                         \
       "How long to wait; 0 only looks (default: as long as it takes).")                                 \
-    X(ONLY, "only", 0, WORDS, NULL, 1, AG_NAME_BYTES_MAX, "SELECTOR", AG_FOR(REPORT), SELECTION,        \
+    X(ONLY, "only", 0, WORDS, NULL, 1, AG_NAME_BYTES_MAX, "SELECTOR", AG_FOR(REPORT) | AG_FOR_MANY | AG_FOR(LIST), SELECTION,        \
       "Show failures of this type only, for example fetch.http.")                                       \
-    X(NOT, "not", 0, WORDS, NULL, 1, AG_NAME_BYTES_MAX, "SELECTOR", AG_FOR(REPORT), SELECTION,          \
+    X(NOT, "not", 0, WORDS, NULL, 1, AG_NAME_BYTES_MAX, "SELECTOR", AG_FOR(REPORT) | AG_FOR_MANY | AG_FOR(LIST), SELECTION,          \
       "Leave out failures of this type.")                                                               \
                                                                                                         \
-    X(ORDERED, "ordered", 0, FLAG, NULL, 0, 1, "", AG_FOR_SUBMITTING, OUTPUT,                           \
+    X(STATE, "state", 0, CHOICE, NULL, 0, 0,                                                            \
+      "scheduled|blocked|queued|running|cancelling|succeeded|failed|cancelled",                         \
+      AG_FOR(LIST) | AG_FOR_MANY, SELECTION, "Jobs in this state only.")                                \
+    X(OF_KIND, "kind", 0, TEXT, NULL, 1, AG_NAME_BYTES_MAX, "KIND", AG_FOR(LIST) | AG_FOR_MANY,         \
+      SELECTION, "Jobs of this kind only.")                                                             \
+    X(OF_QUEUE, "queue", 0, TEXT, NULL, 1, AG_NAME_BYTES_MAX, "QUEUE", AG_FOR(LIST) | AG_FOR_MANY,      \
+      SELECTION, "Jobs in this queue only.")                                                            \
+    X(OF_GROUP, "group", 0, TEXT, NULL, 26, 26, "GROUP", AG_FOR(LIST) | AG_FOR_MANY, SELECTION,         \
+      "Jobs of this group only.")                                                                       \
+    X(LIMIT, "limit", 0, WHOLE, NULL, 1, 1000000000, "N", AG_FOR(LIST) | AG_FOR(EVENTS) | AG_FOR(TOP),  \
+      SELECTION, "Stop after so many (default: all of them).")                                          \
+    X(QUEUE_LIMIT, "limit", 0, WHOLE, NULL, 0, 1000000000, "N", AG_FOR(RESUME), SELECTION,              \
+      "Let at most so many jobs of the queue run at once; 0 takes the limit away.")                     \
+    X(CURSOR, "cursor", 0, TEXT, NULL, 1, AG_NAME_BYTES_MAX, "CURSOR", AG_FOR(LIST), SELECTION,         \
+      "Go on where an earlier list ended (it says where on standard error).")                           \
+    X(DRAIN_GRACE, "grace", 0, DURATION, "30s", 0, AG_OPTION_MS_MAX, "TIME", AG_FOR(DRAIN), SELECTION,  \
+      "How long running jobs may go on; the rest is handed back.")                                      \
+    X(SINCE_NOW, "new", 0, FLAG, NULL, 0, 1, "", AG_FOR(EVENTS), SELECTION,                             \
+      "Only what happens from now on, not what the broker still remembers.")                            \
+                                                                                                        \
+    X(PARTIAL, "partial", 0, FLAG, NULL, 0, 1, "", AG_FOR_BATCHES | AG_FOR(WAIT), OUTPUT,               \
+      "With --json: print progress and partial results too, as {\"progress\": ...} lines.")             \
+    X(ORDERED, "ordered", 0, FLAG, NULL, 0, 1, "", AG_FOR_BATCHES, OUTPUT,                           \
       "Print results in the order of submission, not of completion.")                                   \
-    X(PROGRESS, "progress", 0, CHOICE, "auto", 0, 0, "auto|always|never", AG_FOR_SUBMITTING, OUTPUT,    \
+    X(PROGRESS, "progress", 0, CHOICE, "auto", 0, 0, "auto|always|never", AG_FOR_BATCHES, OUTPUT,    \
       "Show a progress line on standard error; auto does in a terminal.")                               \
     X(OUTPUT, "output", 0, TEXT, NULL, 1, 4096, "FILE", AG_FOR_SUBMITTING, OUTPUT,                      \
       "Write results to a file instead of standard output.")                                            \
@@ -200,9 +340,9 @@
     X(RESULT_TTL, "result-ttl", 0, DURATION, "1h", 0, AG_OPTION_MS_MAX, "TIME", AG_FOR(BROKER), BROKER, \
       "How long results are kept after the end of their batch.")                                        \
                                                                                                         \
-    X(KINDS, "kinds", 0, WORDS, "fetch,analyze", 1, AG_NAME_BYTES_MAX, "KIND[,KIND...]",                \
+    X(KINDS, "kinds", 0, WORDS, "fetch,analyze,exec", 1, AG_NAME_BYTES_MAX, "KIND[,KIND...]",                \
       AG_FOR(WORKER), WORKER, "What kinds of jobs to take.")                                            \
-    X(SLOTS, "slots", 0, COUNTS, "fetch=256,analyze=2", 0, AG_SLOTS_MAX, "KIND=N[,KIND=N...]",          \
+    X(SLOTS, "slots", 0, COUNTS, "fetch=256,analyze=2,exec=4", 0, AG_SLOTS_MAX, "KIND=N[,KIND=N...]",          \
       AG_FOR(WORKER), WORKER,                                                                           \
       "How many jobs of a kind to run at once; kinds that are not named keep their default.")           \
     X(THREADS, "threads", 0, WHOLE, NULL, 1, 1024, "N", AG_FOR(WORKER), WORKER,                         \
@@ -215,6 +355,9 @@
       "A directory that jobs may read and write (default: none).")                                      \
     X(ALLOW_NET, "allow-net", 0, WORDS, NULL, 1, 128, "CIDR[:PORT]", AG_FOR(WORKER), WORKER,            \
       "A private network that fetches may reach (default: public addresses only).")                     \
+    X(ALLOW_EXEC, "allow-exec", 0, LINES, NULL, 1, 4096, "PATTERN", AG_FOR(WORKER), WORKER,             \
+      "A program that exec jobs may run: a path, a bare name, or a pattern of either such as "          \
+      "'/usr/bin/*' (default: none).")                                                                  \
     X(WORKER_CA_FILE, "ca-file", 0, TEXT, NULL, 1, 4096, "FILE", AG_FOR(WORKER), WORKER,                \
       "Trust the certificates in this file instead of the system's.")                                   \
                                                                                                         \

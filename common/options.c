@@ -24,7 +24,7 @@ struct slot {
 
 struct ag_options {
     enum ag_command command;
-    uint32_t bits;
+    uint64_t bits;
     struct slot slots[AG_OPTION_COUNT];
     char *const *operands;
     size_t operand_count;
@@ -262,7 +262,7 @@ static int set_defaults(ag_options_t *self, struct argosy_error *err)
 /* ---- the command line
  * ------------------------------------------------------------------------------------ */
 
-static bool find_flag(uint32_t bits, const char *name, size_t size, char letter,
+static bool find_flag(uint64_t bits, const char *name, size_t size, char letter,
                       const struct ag_option_row **out)
 {
     for (int option = 0; option < AG_OPTION_COUNT; option++) {
@@ -279,7 +279,7 @@ static bool find_flag(uint32_t bits, const char *name, size_t size, char letter,
 }
 
 /* Whether this argument is an option whose value is the next argument. */
-static bool takes_next(uint32_t bits, const char *argument)
+static bool takes_next(uint64_t bits, const char *argument)
 {
     const struct ag_option_row *row;
 
@@ -298,7 +298,7 @@ static bool takes_next(uint32_t bits, const char *argument)
 /* The first operand, before it is known which options there are: for `run`. */
 static const char *first_operand(int argc, char **argv)
 {
-    uint32_t bits = AG_FOR(RUN) | AG_FOR(FETCH) | AG_FOR(ANALYZE);
+    uint64_t bits = AG_FOR(RUN) | AG_FOR(FETCH) | AG_FOR(ANALYZE) | AG_FOR(EXEC);
 
     for (int i = 1; i < argc; i++) {
         if (argv[i][0] != '-' || argv[i][1] == '\0')
@@ -447,10 +447,11 @@ static int check_kind(ag_options_t *self, int argc, char **argv, struct argosy_e
     if (self->command != AG_COMMAND_RUN || kind == NULL)
         return 0;
     command = ag_command_find(kind, &nearest);
-    if (command == AG_COMMAND_FETCH || command == AG_COMMAND_ANALYZE)
+    if (ag_command_is_kind(command))
         return 0;
-    return ag_fail(err, ARGOSY_EINVAL, "argosy run: '%s' is not a kind of job (fetch, analyze)%s%s",
-                   kind, nearest ? "; did you mean " : "", nearest ? nearest : "");
+    return ag_fail(err, ARGOSY_EINVAL,
+                   "argosy run: '%s' is not a kind of job (fetch, analyze, exec)%s%s", kind,
+                   nearest ? "; did you mean " : "", nearest ? nearest : "");
 }
 
 int ag_options_new(ag_options_t **out, enum ag_command command, int argc, char **argv,
@@ -501,7 +502,7 @@ enum ag_command ag_options_command(const ag_options_t *self)
     return self->command;
 }
 
-uint32_t ag_options_bits(const ag_options_t *self)
+uint64_t ag_options_bits(const ag_options_t *self)
 {
     return self->bits;
 }

@@ -176,7 +176,7 @@ struct ag_option_row {
     const char *standard; /* the default as text; NULL: none */
     uint64_t min, max;
     const char *placeholder; /* what help calls the value; of a choice its words */
-    uint32_t who;            /* bits of commands and traits, see option_table.h */
+    uint64_t who;            /* bits of commands and traits, see option_table.h */
     enum ag_option_heading heading;
     const char *help; /* sentences */
 };
@@ -188,21 +188,24 @@ enum ag_command ag_command_find(const char *word, const char **nearest);
 const struct ag_command_row *ag_command_row(enum ag_command command);
 const struct ag_option_row *ag_option_row(enum ag_option option);
 
+/* Whether it is what `argosy run` runs. */
+bool ag_command_is_kind(enum ag_command command);
+
 /* Bits of the commands whose options such a command line has: its own, and for `run` those of the
  * kind (NULL: not known yet). */
-uint32_t ag_command_bits(enum ag_command command, const char *kind);
+uint64_t ag_command_bits(enum ag_command command, const char *kind);
 
 /* Whether a command line with these bits has the row. */
-bool ag_option_belongs(const struct ag_option_row *row, uint32_t bits);
+bool ag_option_belongs(const struct ag_option_row *row, uint64_t bits);
 
 /* All commands with their summaries: what `argosy --help` prints. */
 void ag_commands_print(FILE *out);
 
 /* What --help prints: usage, examples, options under their headings, within 80 columns. */
-void ag_options_print_help(enum ag_command command, uint32_t bits, FILE *out);
+void ag_options_print_help(enum ag_command command, uint64_t bits, FILE *out);
 
 /* The options as scdoc source, a level-2 heading for each group. */
-void ag_options_print_man(uint32_t bits, FILE *out);
+void ag_options_print_man(uint64_t bits, FILE *out);
 
 /* ---- for sources of values (config.c) ----------------------------------------------------------- */
 
@@ -212,7 +215,7 @@ int ag_options_set(ag_options_t *self, enum ag_option option, enum ag_option_sou
                    const char *where, const char *text, struct argosy_error *err);
 
 /* The bits of this command line. */
-uint32_t ag_options_bits(const ag_options_t *self);
+uint64_t ag_options_bits(const ag_options_t *self);
 
 /* How unlike two words are: insertions, deletions, changes and swaps of neighbours; and whether
  * that is near enough to suggest one for the other. */

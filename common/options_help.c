@@ -97,20 +97,26 @@ enum ag_command ag_command_find(const char *word, const char **nearest)
 /* ---- who has what
  * -------------------------------------------------------------------------------------- */
 
-uint32_t ag_command_bits(enum ag_command command, const char *kind)
+bool ag_command_is_kind(enum ag_command command)
 {
-    uint32_t bits = 1u << command;
+    return command == AG_COMMAND_FETCH || command == AG_COMMAND_ANALYZE ||
+           command == AG_COMMAND_EXEC;
+}
+
+uint64_t ag_command_bits(enum ag_command command, const char *kind)
+{
+    uint64_t bits = 1ull << command;
 
     if (command == AG_COMMAND_RUN && kind != NULL) {
         enum ag_command of_kind = ag_command_find(kind, NULL);
 
-        if (of_kind == AG_COMMAND_FETCH || of_kind == AG_COMMAND_ANALYZE)
-            bits |= 1u << of_kind;
+        if (ag_command_is_kind(of_kind))
+            bits |= 1ull << of_kind;
     }
     return bits;
 }
 
-bool ag_option_belongs(const struct ag_option_row *row, uint32_t bits)
+bool ag_option_belongs(const struct ag_option_row *row, uint64_t bits)
 {
     if ((bits & AG_FOR(RUN)) && (row->who & AG_NOT_FOR_RUN))
         return false;
@@ -159,13 +165,13 @@ static void print_row(const struct ag_option_row *row, FILE *out)
     print_wrapped(help, HELP_INDENT, HELP_INDENT, out);
 }
 
-static bool is_shown(const struct ag_option_row *row, uint32_t bits, int heading)
+static bool is_shown(const struct ag_option_row *row, uint64_t bits, int heading)
 {
     return (int)row->heading == heading && ag_option_belongs(row, bits) &&
            !(row->who & AG_NOT_IN_HELP);
 }
 
-void ag_options_print_help(enum ag_command command, uint32_t bits, FILE *out)
+void ag_options_print_help(enum ag_command command, uint64_t bits, FILE *out)
 {
     const struct ag_command_row *row = ag_command_row(command);
     const char *example = row->examples;
@@ -208,7 +214,7 @@ static void print_escaped(const char *text, FILE *out)
     }
 }
 
-void ag_options_print_man(uint32_t bits, FILE *out)
+void ag_options_print_man(uint64_t bits, FILE *out)
 {
     for (int heading = 0; heading < AG_HEADING_COUNT; heading++) {
         bool first = true;

@@ -34,7 +34,8 @@ enum {
 };
 
 /* X(member): those of struct argosy_counts that are numbers of jobs. */
-#define AG_REPORT_COUNTS(X) X(total) X(succeeded) X(failed) X(cancelled) X(retried)
+#define AG_REPORT_COUNTS(X)                                                                        \
+    X(total) X(succeeded) X(failed) X(cancelled) X(retried) X(unconfirmed)
 
 /* Where like leaves are gathered, found by a hash of what makes them alike. */
 struct ag_fold {

@@ -15,6 +15,7 @@
 #include "common/process.h"
 #include "common/zpl/zpl.h"
 #include "worker/analyze/analyze.h"
+#include "worker/exec/exec.h"
 #include "worker/fetch/fetch.h"
 #include "worker/loop.h"
 
@@ -90,6 +91,25 @@ static int make_analyze(struct worker *self, unsigned place, uint32_t slots,
     return analyze_handler_new(&self->handlers[place], self->pool, &self->roots, slots, err);
 }
 
+static int make_exec(struct worker *self, unsigned place, uint32_t slots, struct argosy_error *err)
+{
+    struct loop_source *source = &self->loop.sources[self->loop.sources_count];
+    struct exec_config config = {.slots = slots};
+    int rc;
+
+    config.allow = ag_options_list(self->options, AG_OPT_ALLOW_EXEC, &config.allow_count);
+    config.roots = ag_options_list(self->options, AG_OPT_ROOT, &config.roots_count);
+    rc = exec_handler_new(&self->handlers[place], &config, err);
+    if (rc < 0)
+        return rc;
+    *source = (struct loop_source){.fd = exec_fd(self->handlers[place]),
+                                   .turn = exec_turn,
+                                   .deadline = exec_deadline,
+                                   .arg = self->handlers[place]};
+    self->loop.sources_count++;
+    return 0;
+}
+
 struct kind {
     const char *name;
     uint32_t ahead_percent; /* of its slots, waiting here besides: hides the way to the broker */
@@ -99,6 +119,7 @@ struct kind {
 static const struct kind kinds[] = {
     {"fetch", 25, make_fetch},
     {"analyze", 50, make_analyze},
+    {"exec", 50, make_exec},
 };
 
 static int make_kind(struct worker *self, const char *name, struct argosy_error *err)
@@ -122,7 +143,7 @@ static int make_kind(struct worker *self, const char *name, struct argosy_error 
         return kinds[i].make(self, place, slots, err);
     }
     return ag_fail(err, ARGOSY_EINVAL,
-                   "'%s' is not a kind that this worker can do (fetch, analyze)", name);
+                   "'%s' is not a kind that this worker can do (fetch, analyze, exec)", name);
 }
 
 /* ---- configuration
@@ -182,6 +203,13 @@ static int check_credit(const struct wcore_config *core, struct argosy_error *er
     return 0;
 }
 
+/* By default a worker does not offer what it allows nobody. */
+static bool is_useless(const struct worker *self, const char *kind)
+{
+    return strcmp(kind, "exec") == 0 && !ag_options_given(self->options, AG_OPT_KINDS) &&
+           !ag_options_given(self->options, AG_OPT_ALLOW_EXEC);
+}
+
 static int configure(struct worker *self, struct argosy_error *err)
 {
     size_t count;
@@ -193,7 +221,8 @@ static int configure(struct worker *self, struct argosy_error *err)
     if (rc == 0)
         rc = name_it(self, err);
     for (size_t i = 0; i < count && rc == 0; i++)
-        rc = make_kind(self, names[i], err);
+        if (!is_useless(self, names[i]))
+            rc = make_kind(self, names[i], err);
     if (rc == 0)
         rc = check_credit(&self->loop.core, err);
     for (unsigned i = 0; i < self->loop.core.kinds_count; i++)

@@ -1,4 +1,5 @@
 /* argosy fetch: URLs from operands, files or standard input become fetch jobs. */
+#include <ctype.h>
 #include <errno.h>
 #include <limits.h>
 #include <stdlib.h>
@@ -25,6 +26,7 @@ struct fetch_source {
     uint64_t index;
     const char *template; /* of --out; NULL none */
     char here[PATH_MAX];
+    char host[AG_TEXT_BYTES_MAX]; /* of the URL of the last job, "" if it has none */
 };
 
 /* ---- the template of --out
@@ -121,12 +123,28 @@ static bool expand(const struct fetch_source *self, const char *url, struct ag_b
  * -----------------------------------------------------------------------------------------------
  */
 
+/* What --per-host counts by: the host and its port, in lower case. */
+static void note_host(struct fetch_source *self, const char *url)
+{
+    struct url_parts parts = split_url(url != NULL ? url : "");
+
+    snprintf(self->host, sizeof self->host, "%.*s", AG_TEXT(parts.host));
+    for (char *at = self->host; *at != '\0'; at++)
+        *at = (char)tolower((unsigned char)*at);
+}
+
+static const char *host_of(void *arg)
+{
+    return ((struct fetch_source *)arg)->host;
+}
+
 static int make_payload(struct fetch_source *self, json_t *job, struct ag_buffer *payload,
                         struct argosy_error *err)
 {
     const char *url = json_string_value(json_object_get(job, "url"));
     int rc = 0;
 
+    note_host(self, url);
     if (url == NULL || url[0] == '\0')
         rc = ag_fail(err, ARGOSY_EINVAL, "an object without a \"url\"");
     if (rc == 0 && self->template != NULL && json_object_get(job, "file") == NULL) {
@@ -414,7 +432,8 @@ int cli_fetch(struct cli *cli)
 {
     struct fetch_source source = {.cli = cli, .base = json_object()};
     char title[256];
-    struct job_source jobs = {.kind = "fetch", .title = title, .next = fetch_next, .arg = &source};
+    struct job_source jobs = {
+        .kind = "fetch", .title = title, .next = fetch_next, .arg = &source, .key = host_of};
     int code;
 
     source.operands =

@@ -95,6 +95,7 @@ static int start_worker(fleet_t *self, uint32_t place, struct argosy_error *err)
         ADD("--slots"), ADD(self->slots);
     ADD("--allow-net"), ADD("any");
     ADD("--root"), ADD("/");
+    ADD("--allow-exec"), ADD("*");
     ADD("--log"), ADD(self->config.level);
     ADD("--config"), ADD("/dev/null");
     ADD("--with-parent"), ADD(self->parent);

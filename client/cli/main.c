@@ -127,12 +127,19 @@ int cli_help(struct cli *cli)
  * ------------------------------------------------------------------------------------------- */
 
 static int (*const commands[AG_COMMAND_COUNT])(struct cli *cli) = {
-    [AG_COMMAND_RUN] = cli_run,         [AG_COMMAND_FETCH] = cli_fetch,
-    [AG_COMMAND_ANALYZE] = cli_analyze, [AG_COMMAND_SUBMIT] = cli_submit,
-    [AG_COMMAND_WAIT] = cli_wait,       [AG_COMMAND_RESULT] = cli_result,
-    [AG_COMMAND_REPORT] = cli_report,   [AG_COMMAND_CANCEL] = cli_cancel,
-    [AG_COMMAND_STATUS] = cli_status,   [AG_COMMAND_WORKERS] = cli_workers,
-    [AG_COMMAND_HELP] = cli_help,
+    [AG_COMMAND_RUN] = cli_run,           [AG_COMMAND_FETCH] = cli_fetch,
+    [AG_COMMAND_ANALYZE] = cli_analyze,   [AG_COMMAND_SUBMIT] = cli_submit,
+    [AG_COMMAND_WAIT] = cli_wait,         [AG_COMMAND_RESULT] = cli_result,
+    [AG_COMMAND_REPORT] = cli_report,     [AG_COMMAND_CANCEL] = cli_cancel,
+    [AG_COMMAND_STATUS] = cli_status,     [AG_COMMAND_WORKERS] = cli_workers,
+    [AG_COMMAND_EXEC] = cli_exec,         [AG_COMMAND_GROUP] = cli_group,
+    [AG_COMMAND_SCHEDULE] = cli_schedule, [AG_COMMAND_LIST] = cli_list,
+    [AG_COMMAND_SHOW] = cli_show,         [AG_COMMAND_EXPLAIN] = cli_explain,
+    [AG_COMMAND_RETRY] = cli_retry,       [AG_COMMAND_RM] = cli_rm,
+    [AG_COMMAND_QUEUES] = cli_queues,     [AG_COMMAND_PAUSE] = cli_pause,
+    [AG_COMMAND_RESUME] = cli_resume,     [AG_COMMAND_PURGE] = cli_purge,
+    [AG_COMMAND_DRAIN] = cli_drain,       [AG_COMMAND_EVENTS] = cli_events,
+    [AG_COMMAND_TOP] = cli_top,           [AG_COMMAND_HELP] = cli_help,
 };
 
 /* `argosy broker` is argosy-broker, beside this program or wherever PATH has it. */

@@ -25,7 +25,8 @@ int cli_run(struct cli *cli)
 {
     const ag_options_t *options = cli->options;
     const char *kind = ag_options_operands(options)[0], *endpoint;
-    bool is_fetch = ag_command_find(kind, NULL) == AG_COMMAND_FETCH;
+    enum ag_command command = ag_command_find(kind, NULL);
+    bool is_fetch = command == AG_COMMAND_FETCH;
     struct argosy_error err = {0};
     struct fleet_config config = {.workers = count_workers(options), .kind = kind};
     uint32_t concurrency = ag_options_whole(options, AG_OPT_CONCURRENCY);
@@ -44,7 +45,9 @@ int cli_run(struct cli *cli)
     cli->endpoints = &endpoint;
     cli->endpoints_count = 1;
     cli->fleet = fleet;
-    code = is_fetch ? cli_fetch(cli) : cli_analyze(cli);
+    code = is_fetch                     ? cli_fetch(cli)
+           : command == AG_COMMAND_EXEC ? cli_exec(cli)
+                                        : cli_analyze(cli);
     argosy_client_destroy(&cli->client);
     fleet_stop(&fleet);
     cli->fleet = NULL;

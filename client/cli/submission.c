@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "client/cli/fleet.h"
+#include "client/cli/jobs.h"
 #include "client/cli/progress.h"
 #include "common/clock.h"
 #include "common/duration.h"
@@ -210,46 +211,55 @@ struct submission {
     uint64_t running;
     struct progress progress;
     struct ordered ordered;
-    bool is_ordered;
+    bool is_ordered, is_race, has_keys;
+    argosy_batch *then; /* the job that comes after the batch; NULL: none, or not yet */
     int exit_code;
     int64_t idle_since;     /* INT64_MAX: somebody works on it, or people have been told */
     uint64_t idle_question; /* the request that asks for workers */
 };
 
-static void configure_job(struct submission *self)
+/* --per-host and --delay-per-host are limits of a key that the source knows. */
+static int configure_job(struct submission *self)
 {
     const ag_options_t *options = self->cli->options;
     struct argosy_job *job = &self->job;
+    int code = jobs_configure(self->cli, job, &self->retry);
 
-    ag_options_retry(options, &self->retry);
     job->kind = self->source->kind;
-    job->run_ms = ag_options_ms(options, AG_OPT_RUN_TIMEOUT);
-    job->queue_ms = ag_options_ms(options, AG_OPT_QUEUE_TIMEOUT);
-    job->delay_ms = ag_options_ms(options, AG_OPT_DELAY);
-    job->retry.attempts = self->retry.retry.attempts;
-    job->retry.base_ms = self->retry.retry.base_ms;
-    job->retry.cap_ms = self->retry.retry.cap_ms;
-    job->retry.factor_percent = self->retry.retry.factor_percent;
-    job->retry.selectors = self->retry.selectors;
+    if (code != 0 || self->source->key == NULL)
+        return code;
+    if (job->key == NULL && (ag_options_given(options, AG_OPT_PER_HOST) ||
+                             ag_options_given(options, AG_OPT_DELAY_PER_HOST))) {
+        self->has_keys = true;
+        job->key_max = ag_options_whole(options, AG_OPT_PER_HOST);
+        job->key_delay_ms = ag_options_ms(options, AG_OPT_DELAY_PER_HOST);
+    }
+    return 0;
 }
 
-static int open_batch(struct submission *self, struct argosy_error *err)
+static int open_batch(struct submission *self)
 {
     const ag_options_t *options = self->cli->options;
     const char *name = ag_options_text(options, AG_OPT_GROUP);
-    struct argosy_group group = {.name = name != NULL ? name : self->source->title,
-                                 .policy = ag_options_is(options, AG_OPT_POLICY, "taskgroup") ||
-                                                   ag_options_given(options, AG_OPT_MAX_FAILURES)
-                                               ? ARGOSY_TASKGROUP
-                                               : ARGOSY_GATHER,
-                                 .max_failures = ag_options_whole(options, AG_OPT_MAX_FAILURES),
-                                 .deadline_ms = ag_options_ms(options, AG_OPT_DEADLINE),
-                                 .concurrency = ag_options_whole(options, AG_OPT_CONCURRENCY)};
+    struct argosy_group group = {.name = name != NULL ? name : self->source->title};
+    struct argosy_error err = {0};
+    unsigned flags = 0;
+    int code = jobs_configure_group(self->cli, &group);
 
+    if (code != 0)
+        return code;
+    self->is_race = group.policy == ARGOSY_RACE || group.successes > 0;
     self->is_detached = ag_options_flag(options, AG_OPT_DETACH);
     self->is_ordered = ag_options_flag(options, AG_OPT_ORDERED);
-    return argosy_batch_new(&self->batch, self->cli->client, &group,
-                            self->is_detached ? ARGOSY_DETACHED : 0, err);
+    if (self->is_detached)
+        flags = ARGOSY_DETACHED;
+    else if (ag_options_text(options, AG_OPT_THEN) != NULL)
+        flags = ARGOSY_KEEP; /* what it made is handed on */
+    if (ag_options_flag(options, AG_OPT_PARTIAL))
+        flags |= ARGOSY_NEWS;
+    if (argosy_batch_new(&self->batch, self->cli->client, &group, flags, &err) < 0)
+        return cli_fail_with(self->cli, &err);
+    return 0;
 }
 
 /* Add what the source has until the window is full. Negative: the input is wrong. */
@@ -280,6 +290,8 @@ static int feed(struct submission *self, bool *is_waiting, struct argosy_error *
         self->has_payload = true;
         self->job.payload = self->payload.data;
         self->job.payload_size = self->payload.size;
+        if (self->has_keys)
+            self->job.key = self->source->key(self->source->arg);
         rc = argosy_batch_add(self->batch, &self->job, id, err);
         if (rc == ARGOSY_EAGAIN)
             return 0;
@@ -355,6 +367,100 @@ static void on_answer(struct submission *self, const struct argosy_event *event)
     json_decref(body);
 }
 
+/* {"progress": {...}} lines, for programs. */
+static void print_news(const struct cli *cli, const struct argosy_event *event)
+{
+    json_t *json =
+        json_pack("{s:s, s:I, s:s, s:i, s:s, s:i}", "job", event->job, "index",
+                  (json_int_t)event->index, "kind", event->kind, "attempt", (int)event->attempt,
+                  "note", event->note, "sequence", (int)event->sequence);
+    json_t *partial, *line = json_object();
+
+    if (event->permille <= 1000)
+        json_object_set_new(json, "permille", json_integer(event->permille));
+    if (event->result != NULL &&
+        ag_json_from_msgpack(ag_bytes_of(event->result, event->result_size), &partial, NULL) == 0)
+        json_object_set_new(json, "partial", partial);
+    json_object_set_new(line, "progress", json);
+    json_dumpf(line, cli->out, JSON_COMPACT | JSON_REAL_PRECISION(15));
+    fputc('\n', cli->out);
+    fflush(cli->out);
+    json_decref(line);
+}
+
+/* KIND or KIND:JSON; a batch of its own, that comes after this one. */
+static int begin_then(struct submission *self, struct argosy_error *err)
+{
+    const char *text = ag_options_text(self->cli->options, AG_OPT_THEN), *colon;
+    const char *id = argosy_batch_id(self->batch);
+    struct ag_buffer payload = ag_buffer_empty(AG_PAYLOAD_BYTES_MAX);
+    struct argosy_job job = {.after = &id, .after_count = 1, .after_any = true};
+    struct argosy_group group = {.name = "then"};
+    char kind[AG_NAME_BYTES_MAX + 1];
+    json_t *json = NULL;
+    int rc = 0;
+
+    colon = strchrnul(text, ':');
+    snprintf(kind, sizeof kind, "%.*s", (int)(colon - text), text);
+    job.kind = kind;
+    if (*colon == ':')
+        rc = ag_json_parse(colon + 1, strlen(colon + 1), &json, err);
+    else
+        json = json_object();
+    if (rc == 0)
+        rc = ag_json_to_msgpack(json, &payload);
+    job.payload = payload.data;
+    job.payload_size = payload.size;
+    if (rc == 0)
+        rc = argosy_batch_new(&self->then, self->cli->client, &group,
+                              self->is_detached ? ARGOSY_DETACHED : 0, err);
+    if (rc == 0)
+        rc = argosy_batch_add(self->then, &job, NULL, err);
+    if (rc == 0)
+        argosy_batch_seal(self->then);
+    json_decref(json);
+    ag_buffer_free(&payload);
+    return rc;
+}
+
+/* The whole batch is at the broker: now something may come after it. */
+static void on_accepted(struct submission *self, const struct argosy_event *event)
+{
+    struct argosy_error err = {0};
+
+    if (event->batch == self->batch && ag_options_text(self->cli->options, AG_OPT_THEN) != NULL) {
+        if (begin_then(self, &err) < 0) {
+            self->exit_code = cli_fail(self->cli, EXIT_USAGE, "--then: %s", err.message);
+            self->is_over = true;
+        }
+        if (self->is_detached)
+            return; /* until that is accepted as well */
+    }
+    if (!self->is_detached)
+        return;
+    if (!ag_options_flag(self->cli->options, AG_OPT_IDS))
+        fprintf(self->cli->out, "%s\n", argosy_batch_id(self->batch));
+    self->is_over = true;
+    if (!argosy_report_is_empty(argosy_batch_report(self->batch)))
+        self->exit_code = EXIT_SOME_FAILED; /* some were refused */
+}
+
+/* The first of a race that succeeds is all that was asked for. */
+static int code_of_end(const struct submission *self, const struct argosy_event *event)
+{
+    if (self->is_race && event->counts.succeeded > 0 && event->failure[0] == '\0')
+        return EXIT_ALL_WELL;
+    return exit_code_of(event, argosy_batch_report(event->batch));
+}
+
+static void on_end(struct submission *self, const struct argosy_event *event)
+{
+    int code = code_of_end(self, event);
+
+    self->exit_code = code > self->exit_code ? code : self->exit_code;
+    self->is_over = event->batch == self->then || self->then == NULL;
+}
+
 static void on_event(struct submission *self, const struct argosy_event *event)
 {
     struct cli *cli = self->cli;
@@ -362,7 +468,16 @@ static void on_event(struct submission *self, const struct argosy_event *event)
     switch (event->type) {
     case ARGOSY_JOB_ENDED:
         self->idle_since = INT64_MAX;
-        on_job(self, event);
+        if (event->batch == self->then)
+            print_event(cli, event, print_plain, cli->out);
+        else
+            on_job(self, event);
+        break;
+    case ARGOSY_JOB_NEWS:
+        if (cli->json)
+            print_news(cli, event);
+        break;
+    case ARGOSY_BATCH_OPEN:
         break;
     case ARGOSY_PROGRESS:
         self->running = event->running;
@@ -378,13 +493,7 @@ static void on_event(struct submission *self, const struct argosy_event *event)
         self->is_told = false;
         break;
     case ARGOSY_BATCH_ACCEPTED:
-        if (self->is_detached) {
-            if (!ag_options_flag(cli->options, AG_OPT_IDS))
-                fprintf(cli->out, "%s\n", argosy_batch_id(self->batch));
-            self->is_over = true;
-            if (!argosy_report_is_empty(argosy_batch_report(self->batch)))
-                self->exit_code = EXIT_SOME_FAILED; /* some were refused */
-        }
+        on_accepted(self, event);
         break;
     case ARGOSY_BATCH_UNKNOWN:
         self->is_over = true;
@@ -395,8 +504,7 @@ static void on_event(struct submission *self, const struct argosy_event *event)
                                    argosy_batch_id(self->batch), (unsigned long long)self->ended);
         break;
     case ARGOSY_BATCH_ENDED:
-        self->is_over = true;
-        self->exit_code = exit_code_of(event, argosy_batch_report(self->batch));
+        on_end(self, event);
         break;
     case ARGOSY_ANSWER:
         on_answer(self, event);
@@ -461,27 +569,29 @@ int submission_run(struct cli *cli, const struct job_source *source, print_resul
 {
     struct submission self = {
         .cli = cli, .source = source, .print = print, .idle_since = ag_clock_mono_ms()};
-    struct argosy_error err = {0};
     int code = cli_connect(cli);
 
     if (code != 0)
         return code;
     self.payload = ag_buffer_empty(AG_PAYLOAD_BYTES_MAX);
-    configure_job(&self);
+    code = configure_job(&self);
     cli_catch_signals();
     progress_start(&self.progress, cli);
-    if (open_batch(&self, &err) < 0) {
-        code = cli_fail_with(cli, &err);
-    } else {
+    if (code == 0)
+        code = open_batch(&self);
+    if (code == 0) {
         code = follow(&self);
         progress_clear(&self.progress);
         if (self.is_ordered)
             ordered_end(&self.ordered, cli->out);
         if (!self.is_detached && code != EXIT_NO_BROKER && code != EXIT_USAGE)
             print_report(cli, argosy_batch_report(self.batch), true);
+        if (self.then != NULL && !argosy_report_is_empty(argosy_batch_report(self.then)))
+            print_report(cli, argosy_batch_report(self.then), false);
         if (self.is_cancelled)
             code = EXIT_INTERRUPTED;
     }
+    argosy_batch_destroy(&self.then);
     argosy_batch_destroy(&self.batch);
     ag_buffer_free(&self.payload);
     return code;

@@ -16,6 +16,8 @@ struct job_source {
      * when); -1 no more; an ARGOSY_E* below -1 is final, with err. */
     int (*next)(void *arg, struct ag_buffer *payload, struct argosy_error *err);
     void *arg;
+    /* What the job that next() has just made shares a limit by; "" nothing. May be NULL. */
+    const char *(*key)(void *arg);
 };
 
 /* How a result is shown to people (not with --json); writes whole lines. */

@@ -20,6 +20,7 @@
 #define ARGOSY_CLIENT_H
 
 #include <argosy/report.h>
+#include <stdbool.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -50,12 +51,14 @@ ARGOSY_API void argosy_client_destroy(argosy_client **self_p);
 enum argosy_event_type {
     ARGOSY_CONNECTED = 1,  /* a session with the broker stands */
     ARGOSY_DISCONNECTED,   /* the broker does not answer any more; waiting for it */
+    ARGOSY_BATCH_OPEN,     /* what was added so far is at the broker; the batch takes more */
     ARGOSY_BATCH_ACCEPTED, /* the sealed batch is at the broker, whole */
-    ARGOSY_JOB_ENDED,      /* job, state and what it made */
+    ARGOSY_JOB_ENDED,      /* job, state and what it made; kind "group": a batch in the batch */
+    ARGOSY_JOB_NEWS,       /* how far a job is, and what it has made so far (ARGOSY_NEWS) */
     ARGOSY_PROGRESS,       /* new counts */
     ARGOSY_BATCH_ENDED,    /* every job has ended: counts, failure; the report is complete */
     ARGOSY_BATCH_UNKNOWN,  /* the broker knows nothing of it (any more): the batch is over */
-    ARGOSY_ANSWER          /* to argosy_query() and argosy_cancel() */
+    ARGOSY_ANSWER          /* to argosy_query(), argosy_control() and argosy_cancel() */
 };
 
 enum argosy_job_state { ARGOSY_SUCCEEDED = 1, ARGOSY_FAILED = 2, ARGOSY_CANCELLED = 3 };
@@ -72,11 +75,15 @@ struct argosy_event {
     uint32_t attempt, attempts_max;
     const char *worker; /* of the last attempt; "" if it never ran */
     uint32_t queued_ms, run_ms;
-    const void *result; /* msgpack of the kind's own; NULL if none */
+    const void *result; /* msgpack of the kind's own; NULL if none; of news: what it made so far */
     size_t result_size;
     const struct argosy_node *error; /* what failed; also what a success could not do; or NULL */
     size_t attempts_count;
     const struct argosy_attempt *attempts; /* that did not succeed, also those of a success */
+    /* JOB_NEWS: told once, nothing of it is kept; a gap in `sequence` shows what was missed */
+    uint32_t permille; /* 0-1000; 1001: not known */
+    const char *note;
+    uint32_t sequence; /* of results so far, from 1; 0: only progress */
     /* PROGRESS, BATCH_ENDED */
     struct argosy_counts counts;
     uint64_t waiting, running;
@@ -103,27 +110,45 @@ ARGOSY_API int argosy_client_wait_ms(const argosy_client *self);
 /* ---- batches ------------------------------------------------------------------------------------
  */
 
-enum argosy_policy { ARGOSY_GATHER = 0, ARGOSY_TASKGROUP = 1 };
+enum argosy_policy {
+    ARGOSY_GATHER = 0,    /* every job runs, whatever fails */
+    ARGOSY_TASKGROUP = 1, /* failures cancel the rest */
+    ARGOSY_RACE = 2       /* the first success cancels the rest */
+};
 
 struct argosy_group {
-    const char *name;          /* for reports and lists */
-    enum argosy_policy policy; /* gather: every job runs; taskgroup: failures cancel the rest */
-    uint32_t max_failures;     /* that a taskgroup tolerates */
-    uint32_t deadline_ms;      /* for the whole batch; 0: none */
-    uint32_t concurrency;      /* jobs at once; 0: what the workers offer */
+    const char *name; /* for reports and lists */
+    enum argosy_policy policy;
+    uint32_t max_failures; /* that a taskgroup tolerates */
+    uint32_t deadline_ms;  /* for the whole batch; 0: none */
+    uint32_t concurrency;  /* jobs at once; 0: what the workers offer */
+    argosy_batch *parent;  /* the batch that it is part of, as one member; must outlive it */
+    uint32_t max_failures_percent; /* a taskgroup tolerates this share of its jobs as well, 0-100 */
+    uint32_t successes;            /* so many cancel the rest; 0: never (race: 1) */
+    uint32_t min_successes;        /* with fewer it has failed ("group.successes"); 0: none */
+    bool gentle;                   /* instead of cancelling, let running jobs end */
+    uint32_t rate_per_minute;      /* jobs that begin; 0: no limit */
+    uint32_t ttl_ms;               /* how long its end is remembered; 0: as the broker says */
 };
 
 enum argosy_batch_flags {
     ARGOSY_WITHOUT_RESULTS = 1, /* do not send what succeeding jobs made */
     ARGOSY_ONLY_FAILURES = 2,   /* JOB_ENDED only for failures, whole or in part */
     ARGOSY_KEEP = 4,            /* others will want it too: the broker keeps what was sent */
-    ARGOSY_DETACHED = 8         /* do not follow it; implies ARGOSY_KEEP */
+    ARGOSY_DETACHED = 8,        /* do not follow it; implies ARGOSY_KEEP */
+    ARGOSY_NEWS = 16            /* JOB_NEWS as well */
 };
 
 /* ARGOSY_ENOMEM, ARGOSY_EINVAL (a name that is too long), ARGOSY_EIO (no randomness). */
 ARGOSY_API int argosy_batch_new(argosy_batch **out, argosy_client *client,
                                 const struct argosy_group *group, unsigned flags,
                                 struct argosy_error *err);
+
+enum argosy_unique {
+    ARGOSY_UNIQUE_REJECT = 0, /* refuse the job, "rejected.unique" */
+    ARGOSY_UNIQUE_JOIN = 1,   /* end as the other one does */
+    ARGOSY_UNIQUE_REPLACE = 2 /* cancel the other one first */
+};
 
 struct argosy_job {
     const char *kind;
@@ -135,6 +160,18 @@ struct argosy_job {
         uint32_t base_ms, cap_ms, factor_percent;
         const char *selectors; /* NULL or "": what the worker calls retryable */
     } retry;
+    bool has_priority; /* else 5 */
+    uint32_t priority; /* 0-9, 0 first */
+    const char *queue; /* what can be paused and limited; NULL: the kind's */
+    const char *key;   /* what has limits of its own in the whole fleet, for example a host */
+    uint32_t key_max, key_delay_ms; /* jobs of the key at once; between two beginnings */
+    const char *const *after;       /* ids of jobs and sealed batches to come after; copied */
+    size_t after_count;             /* at most 64 */
+    bool after_any;                 /* run however they end; else their failure is its own */
+    const char *unique;             /* no two live jobs have the same */
+    enum argosy_unique unique_policy;
+    const char *requires; /* tags that its worker must have, "gpu,eu" */
+    uint32_t ttl_ms;
 };
 
 /* Adds a job; `id` (may be NULL) becomes its id. ARGOSY_EAGAIN: too much is unanswered; call
@@ -142,6 +179,14 @@ struct argosy_job {
  * ARGOSY_ESTATE after the seal. */
 ARGOSY_API int argosy_batch_add(argosy_batch *self, const struct argosy_job *job,
                                 char id[ARGOSY_ID_SIZE], struct argosy_error *err);
+
+/* Add to a batch that is at the broker already and not sealed. What it refuses is in the report;
+ * without ARGOSY_DETACHED the batch is followed as by argosy_watch(). */
+ARGOSY_API int argosy_batch_attach(argosy_batch **out, argosy_client *client, const char *id,
+                                   unsigned flags, struct argosy_error *err);
+
+/* Let it exist at the broker now, also without jobs: ARGOSY_BATCH_OPEN follows. */
+ARGOSY_API void argosy_batch_open(argosy_batch *self);
 
 /* No more jobs will follow. */
 ARGOSY_API void argosy_batch_seal(argosy_batch *self);
@@ -169,9 +214,40 @@ ARGOSY_API int argosy_watch(argosy_batch **out, argosy_client *client, const cha
 ARGOSY_API int argosy_cancel(argosy_client *self, const char *const *ids, size_t count,
                              uint64_t *request, struct argosy_error *err);
 
-/* Ask the broker: "status", "workers", "show". `arguments` is a msgpack map; NULL: an empty one. */
+/* Ask the broker: "status", "workers", "show", "list", "queues", "schedules", "events". `arguments` is a msgpack map; NULL: an empty one. */
 ARGOSY_API int argosy_query(argosy_client *self, const char *verb, const void *arguments,
                             size_t arguments_size, uint64_t *request, struct argosy_error *err);
+
+/* Order something: "pause", "resume", "limit", "drain", "retry", "remove", "schedule.add",
+ * "schedule.remove"; doc/protocol.md section 6 has their arguments. */
+ARGOSY_API int argosy_control(argosy_client *self, const char *verb, const void *arguments,
+                              size_t arguments_size, uint64_t *request, struct argosy_error *err);
+
+/* ---- schedules ----------------------------------------------------------------------------------
+ */
+
+enum argosy_catch_up { ARGOSY_CATCH_UP_SKIP, ARGOSY_CATCH_UP_ONCE, ARGOSY_CATCH_UP_ALL };
+
+/* One of cron, every_ms (from at_unix_ms, or one interval from now) and at_unix_ms alone. */
+struct argosy_schedule {
+    const char *name;
+    int64_t at_unix_ms;
+    uint64_t every_ms;
+    const char *cron; /* five fields, or @daily and the like */
+    const char *zone; /* of cron, "Europe/Berlin"; NULL: UTC */
+    uint32_t times;   /* ticks in all; 0: for ever */
+    enum argosy_catch_up catch_up; /* what becomes of ticks while the broker is away */
+    struct argosy_job job;         /* made at each tick, outside of any batch */
+};
+
+/* `id` (may be NULL) becomes its id. The broker's answer says what is wrong with a cron line. */
+ARGOSY_API int argosy_schedule_add(argosy_client *self, const struct argosy_schedule *schedule,
+                                   char id[ARGOSY_ID_SIZE], uint64_t *request,
+                                   struct argosy_error *err);
+
+/* Try a job that failed or was cancelled again, as a new job whose id becomes `as`. */
+ARGOSY_API int argosy_retry(argosy_client *self, const char *id, char as[ARGOSY_ID_SIZE],
+                            uint64_t *request, struct argosy_error *err);
 
 #ifdef __cplusplus
 }

@@ -70,6 +70,7 @@ struct argosy_node {
 struct argosy_counts {
     uint64_t total, succeeded, failed, cancelled;
     uint64_t retried;          /* attempts beyond the first */
+    uint64_t unconfirmed;      /* cancelled, but no worker ever said that they stopped */
     uint64_t wall_ms, busy_ms; /* from submission to end; what workers spent on it */
 };
 

@@ -179,8 +179,8 @@ static void wrong_values_say_what_was_expected(void **state)
     (void)state;
     assert_wrong(AG_COMMAND_FETCH, "--retries many x",
                  "argosy fetch: --retries: 'many' is not a whole number (0-99)");
-    assert_wrong(AG_COMMAND_FETCH, "--policy race x",
-                 "argosy fetch: --policy: 'race' is none of gather|taskgroup");
+    assert_wrong(AG_COMMAND_FETCH, "--policy rake x",
+                 "argosy fetch: --policy: 'rake' is none of gather|taskgroup|race");
     assert_wrong(AG_COMMAND_FETCH, "--retires 3 x",
                  "argosy fetch: unknown option --retires; did you mean --retries?");
     assert_wrong(AG_COMMAND_FETCH, "--json=perhaps x",
@@ -197,7 +197,7 @@ static void every_row_holds_what_it_promises(void **state)
 {
     (void)state;
     for (int command = 0; command < AG_COMMAND_COUNT; command++) {
-        uint32_t bits = ag_command_bits((enum ag_command)command, NULL);
+        uint64_t bits = ag_command_bits((enum ag_command)command, NULL);
 
         for (int a = 0; a < AG_OPTION_COUNT; a++) {
             const struct ag_option_row *one = ag_option_row((enum ag_option)a);
@@ -221,7 +221,7 @@ static void every_command_has_help_and_a_manual(void **state)
 {
     (void)state;
     for (int command = 0; command < AG_COMMAND_COUNT; command++) {
-        uint32_t bits = ag_command_bits((enum ag_command)command, NULL);
+        uint64_t bits = ag_command_bits((enum ag_command)command, NULL);
         char *text = NULL;
         size_t size;
         FILE *memory = open_memstream(&text, &size);

@@ -76,6 +76,7 @@ enum seen {
     SEEN_TAKEN_BACK,
     SEEN_STOPPED_STALE,
     SEEN_RECONNECT,
+    SEEN_KILL,
     SEEN_DRAIN_STOP,
     SEEN_KINDS
 };
@@ -403,6 +404,26 @@ static void worker_says_credit(struct model *self)
     frames_send(&self->up, &self->out);
 }
 
+static void worker_ends(struct model *self, unsigned kind, unsigned place);
+
+/* What is ended by force ends at once. False: nothing was to be. */
+static bool worker_kills(struct model *self)
+{
+    struct wcore_attempt *attempt = wcore_next_kill(self->core);
+
+    if (attempt == NULL)
+        return false;
+    for (unsigned i = 0; i < self->tasks_count[attempt->kind]; i++)
+        if (self->tasks[attempt->kind][i].attempt == attempt) {
+            CHECK(self, self->tasks[attempt->kind][i].told != STOP_NONE); /* it was asked before */
+            self->seen[SEEN_KILL]++;
+            worker_ends(self, attempt->kind, i);
+            return true;
+        }
+    fail_msg("seed %u: told to kill what does not run", self->seed);
+    return false;
+}
+
 static void worker_turns(struct model *self)
 {
     struct wcore_attempt *attempt;
@@ -410,6 +431,8 @@ static void worker_turns(struct model *self)
 
     while ((attempt = wcore_next_stop(self->core)) != NULL)
         worker_stops(self, attempt);
+    if (worker_kills(self))
+        return; /* its end has been the rest of this turn */
     while ((attempt = wcore_next_start(self->core, self->now)) != NULL)
         worker_starts(self, attempt);
     wishes = wcore_wishes(self->core);

@@ -309,7 +309,8 @@ static void tell_to_stop(wcore_t *self, int64_t now, struct wcore_attempt *attem
     if (attempt->stop == reason || (attempt->stop != STOP_NONE && reason != STOP_CANCEL))
         return;                     /* the first reason stands; only a cancel overrules it */
     if (attempt->stop == STOP_NONE) /* else the clock is running already */
-        ag_heap_set(&self->timers, &attempt->timer, now + attempt->grace_ms);
+        ag_heap_set(&self->timers, &attempt->timer,
+                    now + (attempt->grace_ms > 0 ? attempt->grace_ms : 1));
     attempt->stop = reason;
     if (!attempt->is_killed)
         ag_list_append(&self->to_stop, &attempt->to_stop);
