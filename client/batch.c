@@ -242,18 +242,23 @@ static bool send_chunk(argosy_batch *self, struct chunk *chunk)
     return client_send(client, &client->out);
 }
 
-static void flush_chunks(argosy_batch *self, int64_t now)
+/* False: something that the broker may have taken before could not be said again. Its ends must not
+ * be acknowledged then: the broker would forget it, and take it for new when it comes. */
+static bool flush_chunks(argosy_batch *self, int64_t now)
 {
     /* A batch without jobs exists as well: its group travels alone. */
     if (!self->is_known && (self->wants_seal || self->is_wanted) &&
         ag_list_is_empty(&self->chunks) && chunk_new(self) == NULL)
-        return;
+        return false;
     for (struct ag_link *at = self->chunks.next; at != &self->chunks; at = at->next) {
         struct chunk *chunk = AG_OWNER(at, struct chunk, link);
 
         if (!chunk->is_sent && chunk->not_before <= now)
             chunk->is_sent = send_chunk(self, chunk);
+        if (!chunk->is_sent && chunk->not_before <= now)
+            return false;
     }
+    return true;
 }
 
 static void flush_seal(argosy_batch *self)
@@ -318,23 +323,42 @@ static void flush_watch(argosy_batch *self)
         self->news = 0;
     } else if (self->cursor - self->acknowledged >= WATCH_CREDIT / 4 ||
                self->news >= WATCH_CREDIT / 4) {
-        client->out.type = AG_MORE;
-        client->out.more = (struct proto_more){
-            .watch = self->watch, .cursor = self->cursor, .credit = WATCH_CREDIT};
-        if (client_send(client, &client->out)) {
-            self->acknowledged = self->cursor;
-            self->news = 0;
-        }
+        batch_acknowledge(self);
     }
 }
 
+void batch_acknowledge(argosy_batch *self)
+{
+    argosy_client *client = self->client;
+
+    if (!self->is_watch_sent || self->is_over ||
+        (self->cursor == self->acknowledged && self->news == 0))
+        return;
+    client->out.type = AG_MORE;
+    client->out.more =
+        (struct proto_more){.watch = self->watch, .cursor = self->cursor, .credit = WATCH_CREDIT};
+    if (client_send(client, &client->out)) {
+        self->acknowledged = self->cursor;
+        self->news = 0;
+    }
+}
+
+static void drop_refused(argosy_batch *self);
+
 void batch_flush(argosy_batch *self, int64_t now)
 {
+    if (self->parent != NULL && self->parent->is_refused)
+        self->is_refused = true;
+    if (self->is_refused) {
+        drop_refused(self);
+        return;
+    }
     if (!self->client->is_open || self->is_over ||
         (self->parent != NULL && !self->parent->is_known))
         return;
     if (self->is_ours) {
-        flush_chunks(self, now);
+        if (!flush_chunks(self, now))
+            return;
         flush_seal(self);
     }
     flush_cancel(self);
@@ -372,6 +396,10 @@ static void refuse_for_good(argosy_batch *self, const struct pending *pending,
 {
     char type[AG_NAME_BYTES_MAX + 1], message[256], kind[AG_NAME_BYTES_MAX + 1];
 
+    if (self->has_ended && ag_bytes_are(refusal->type, "rejected.group")) {
+        self->late++; /* it was cancelled before it could begin */
+        return;
+    }
     snprintf(type, sizeof type, "%.*s", AG_TEXT(refusal->type));
     snprintf(message, sizeof message, "%.*s", AG_TEXT(refusal->message));
     snprintf(kind, sizeof kind, "%.*s", AG_TEXT(pending->spec.kind));
@@ -448,16 +476,40 @@ static void end(argosy_batch *self, enum argosy_event_type type)
     argosy_batch *parent = self->parent;
 
     self->has_ended = true;
-    if (has_open_child(self))
+    self->end_type = type;
+    if (self->is_over || has_open_child(self) || !ag_list_is_empty(&self->chunks))
         return;
     self->is_over = true;
+    self->counts.total += self->late;
+    self->counts.cancelled += self->late;
     if (type == ARGOSY_BATCH_ENDED)
         finish(self);
     if (parent != NULL && !argosy_report_is_empty(self->report))
         ag_report_add_group(parent->report, argosy_report_root(self->report));
     tell(self, type);
     if (parent != NULL && parent->has_ended && !parent->is_over)
-        end(parent, ARGOSY_BATCH_ENDED);
+        end(parent, parent->end_type);
+}
+
+/* The group itself was refused, or what it is part of: all that was added has failed before it
+ * began. */
+static void drop_refused(argosy_batch *self)
+{
+    static const char type[] = "rejected.group", message[] = "the batch was refused";
+    const struct proto_refusal refusal = {.type = ag_bytes_of_text(type),
+                                          .message = ag_bytes_of_text(message)};
+
+    while (!ag_list_is_empty(&self->chunks)) {
+        struct chunk *chunk = AG_OWNER(self->chunks.next, struct chunk, link);
+
+        for (struct ag_link *at = chunk->jobs.next; at != &chunk->jobs; at = at->next)
+            refuse_for_good(self, AG_OWNER(at, struct pending, link), &refusal);
+        chunk_free(self, chunk);
+    }
+    if (!self->wants_seal || self->is_over)
+        return;
+    self->counts = (struct argosy_counts){.total = self->refused, .failed = self->refused};
+    end(self, ARGOSY_BATCH_ENDED);
 }
 
 bool batch_on_accepted(argosy_batch *self, const struct proto_accepted *accepted, int64_t now)
@@ -470,12 +522,13 @@ bool batch_on_accepted(argosy_batch *self, const struct proto_accepted *accepted
         if (find_refusal(accepted, &self->id) == NULL)
             self->is_known = true;
         settle(self, chunk, accepted, now);
+        if (self->has_ended)
+            end(self, self->end_type);
         if (self->is_known && !self->wants_seal && ag_list_is_empty(&self->chunks))
             tell(self, ARGOSY_BATCH_OPEN);
-        if (!self->is_known && ag_list_is_empty(&self->chunks) && self->wants_seal) {
-            /* the group itself was refused, and all jobs with it */
-            self->counts = (struct argosy_counts){.total = self->refused, .failed = self->refused};
-            end(self, ARGOSY_BATCH_ENDED);
+        if (!self->is_known && find_refusal(accepted, &self->id) != NULL) {
+            self->is_refused = true;
+            drop_refused(self);
         }
         return true;
     }
@@ -558,15 +611,49 @@ static void read_child(argosy_batch *self, const struct ag_id *id)
     child->parent = self;
 }
 
+/* What has ended was accepted, though the answer that said so was lost: it must not be said again,
+ * for once its end is acknowledged the broker may know nothing of it. */
+static void forget_pending(argosy_batch *self, const struct ag_id *id)
+{
+    for (struct ag_link *at = self->chunks.next; at != &self->chunks; at = at->next) {
+        struct chunk *chunk = AG_OWNER(at, struct chunk, link);
+
+        for (struct ag_link *in = chunk->jobs.next; in != &chunk->jobs; in = in->next) {
+            struct pending *pending = AG_OWNER(in, struct pending, link);
+
+            if (!ag_id_equal(&pending->spec.id, id))
+                continue;
+            chunk->count--;
+            chunk->bytes -= pending->spec.payload.size;
+            self->window_jobs--;
+            self->window_bytes -= pending->spec.payload.size;
+            pending_free(pending);
+            return;
+        }
+    }
+}
+
 bool batch_on_event(argosy_batch *self, const struct proto_event *event)
 {
     bool is_group = ag_bytes_are(event->kind, "group");
 
+    forget_pending(self, &event->job);
     if (is_group && event->state == PROTO_JOB_FAILED)
         read_child(self, &event->job);
     if (!is_group)
         ag_report_add_event(self->report, event);
     return !self->is_hidden;
+}
+
+/* All of it was taken: the broker needs not keep it. When this is lost its time will come anyway.
+ */
+static void take_leave(argosy_batch *self)
+{
+    argosy_client *client = self->client;
+
+    client->out.type = AG_MORE;
+    client->out.more = (struct proto_more){.watch = self->watch, .cursor = self->cursor};
+    client_send(client, &client->out);
 }
 
 /* All of its entries have been handed out. */
@@ -580,6 +667,8 @@ void batch_on_events_done(argosy_batch *self, const struct proto_events *events)
     }
     if (events->end == PROTO_UNKNOWN && self->is_ours && !self->is_known)
         return;
+    if (events->end == PROTO_ENDED)
+        take_leave(self);
     end(self, events->end == PROTO_ENDED ? ARGOSY_BATCH_ENDED : ARGOSY_BATCH_UNKNOWN);
 }
 

@@ -93,7 +93,8 @@ static void say_hello(argosy_client *self)
                              .name = ag_bytes_of_text(self->name),
                              .instance = self->instance,
                              .software = ag_bytes_of_text("libargosy " ARGOSY_VERSION),
-                             .host = ag_bytes_of_text(host)};
+                             .host = ag_bytes_of_text(host),
+                             .number = ++self->hellos};
     client_send(self, &self->out);
 }
 
@@ -371,6 +372,8 @@ static int keep_session(argosy_client *self, int64_t now, struct argosy_error *e
     if (now < self->session_at)
         return 0;
     if (self->is_open && silent < (int64_t)SILENT_BEATS * self->heartbeat_ms) {
+        for (struct ag_link *at = self->batches.next; at != &self->batches; at = at->next)
+            batch_acknowledge(AG_OWNER(at, struct argosy_batch, link));
         self->out.type = AG_PING;
         self->out.ping = (struct proto_ping){.number = ++self->numbers};
         client_send(self, &self->out);

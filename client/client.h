@@ -55,9 +55,13 @@ struct argosy_batch {
     bool is_known; /* the broker has accepted the group */
     bool wants_seal, is_seal_sent, is_sealed, wants_cancel, is_cancel_sent;
     bool is_over;
-    bool is_wanted;       /* it has to exist at the broker, also without jobs */
-    bool is_hidden;       /* the library's own, for the report of a group in a group */
-    bool has_ended;       /* but groups in it have not been read to their end */
+    bool is_refused; /* the broker will not have the group, nor anything in it */
+    bool is_wanted;  /* it has to exist at the broker, also without jobs */
+    bool is_hidden;  /* the library's own, for the report of a group in a group */
+    bool has_ended;  /* but groups in it have not been read to their end, or not all that was
+                        added has been answered */
+    enum argosy_event_type end_type;
+    uint64_t late;        /* came when the batch had ended: cancelled before they began */
     argosy_batch *parent; /* the batch that it is part of; NULL: none, or not ours */
     uint32_t news;        /* taken since the broker was last told */
     uint64_t seal_request, cancel_request;
@@ -99,6 +103,7 @@ struct argosy_client {
     struct client_port port;
     bool is_open, was_open;
     int64_t heard_at, session_at, lost_at;
+    uint32_t hellos;
     struct ag_link batches, requests;
     uint32_t requests_count, watches;
     uint64_t numbers;
@@ -135,6 +140,8 @@ void batch_new_session(argosy_batch *self);
 void batch_flush(argosy_batch *self, int64_t now);
 int64_t batch_deadline(const argosy_batch *self);
 bool batch_on_accepted(argosy_batch *self, const struct proto_accepted *accepted, int64_t now);
+/* Tell the broker what was taken, also when it is not much. */
+void batch_acknowledge(argosy_batch *self);
 bool batch_on_answer(argosy_batch *self, const struct proto_answer *answer);
 void batch_on_events_done(argosy_batch *self, const struct proto_events *events);
 bool batch_is_repetition(const argosy_batch *self, const struct proto_events *events);

@@ -144,6 +144,7 @@ static void read_hello(struct ag_reader *r, struct proto_hello *m)
     for (uint32_t i = 0; i < m->holding_count && !r->failed; i++)
         read_token(r);
     m->holding = ag_bytes_of(begin, (size_t)(r->at - begin));
+    m->number = read_u32(r);
 }
 
 static void read_welcome(struct ag_reader *r, struct proto_welcome *m)
@@ -453,7 +454,7 @@ static void read_cancel(struct ag_reader *r, struct proto_cancel *m)
 
 /* How many fields each message has behind its number. A message without a row does not exist. */
 static const uint8_t fields_of[] = {
-    [AG_HELLO] = 9,  [AG_WELCOME] = 9, [AG_REJECT] = 3,   [AG_PING] = 1,    [AG_PONG] = 1,
+    [AG_HELLO] = 10,  [AG_WELCOME] = 9, [AG_REJECT] = 3,   [AG_PING] = 1,    [AG_PONG] = 1,
     [AG_BYE] = 1,    [AG_CREDIT] = 1,  [AG_JOBS] = 1,     [AG_RESULTS] = 1, [AG_RECORDED] = 1,
     [AG_STOP] = 1,   [AG_SUBMIT] = 3,  [AG_ACCEPTED] = 6, [AG_WATCH] = 5,   [AG_EVENTS] = 9,
     [AG_MORE] = 3,   [AG_CANCEL] = 2,  [AG_SEAL] = 2,     [AG_QUERY] = 3,   [AG_ANSWER] = 4,
@@ -703,6 +704,7 @@ static void put_hello(msgpack_packer *p, const struct proto_hello *m)
     put_kinds(p, m->kinds, m->kinds_count);
     msgpack_pack_array(p, m->holding_count);
     put_raw(p, m->holding);
+    msgpack_pack_uint32(p, m->number);
 }
 
 static void put_welcome(msgpack_packer *p, const struct proto_welcome *m)

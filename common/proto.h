@@ -44,6 +44,7 @@ struct proto_hello {
     struct proto_kind kinds[AG_KINDS_MAX];
     uint32_t holding_count;  /* attempts that it runs, or whose result is not recorded yet */
     struct ag_bytes holding; /* read them with ag_proto_next_token() */
+    uint32_t number; /* how many this instance has said, this one included: a late one is known */
 };
 
 struct proto_welcome {

@@ -40,6 +40,7 @@ struct loop {
     int64_t timer_at;
     size_t endpoint; /* the one in use */
     uint64_t pings;
+    uint32_t hellos;
     bool was_open, is_stopping, is_blocked; /* is_blocked: the pipe is full */
     unsigned running;
     struct ag_link tasks;
@@ -93,6 +94,7 @@ static void say_hello(loop_t *self)
     ag_buffer_clear(&self->holding);
     hello->holding_count = wcore_holding(self->core, &self->holding);
     hello->holding = ag_buffer_bytes(&self->holding);
+    hello->number = ++self->hellos;
     send_message(self, &self->out);
 }
 

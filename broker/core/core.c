@@ -8,6 +8,10 @@
 #include "broker/core/state.h"
 #include "common/assert.h"
 
+#ifdef ARGOSY_PLANTS
+enum plant core_plant;
+#endif
+
 /* ---- small things ------------------------------------------------------------------------- */
 
 void core_tracef(core_t *self, const char *format, ...)
@@ -164,7 +168,7 @@ void core_flush_answers(core_t *self)
         struct answer *answer = &self->answers[self->answers_first];
         void *owned = owned_by(&answer->effect);
 
-        if (answer->record > self->committed || !core_has_room(self, 1))
+        if ((answer->record > self->committed && !PLANTED(EARLY_ANSWER)) || !core_has_room(self, 1))
             return;
         *core_emit(self, answer->effect.type, answer->effect.peer) = answer->effect;
         if (owned != NULL)

@@ -245,7 +245,7 @@ static void over(core_t *self, struct wait *wait)
         fail_because(self, waiter, wait);
     else if (extra->mode == WAIT_ALL && state == JOB_CANCELLED)
         job_enter(self, waiter, JOB_CANCELLED);
-    else if (extra->open_count == 0)
+    else if (extra->open_count == 0 || (PLANTED(EARLY_AFTER) && extra->open_count == 1))
         unblock(self, waiter);
 }
 

@@ -205,7 +205,8 @@ static void end_if_done(core_t *self, struct group *group)
     uint32_t ttl_ms = group->ttl_ms > 0 ? group->ttl_ms : self->config.result_ttl_ms;
     char id[AG_ID_TEXT_SIZE];
 
-    if (!group->sealed || group->is_ended || group->ended_count < group->counts.total)
+    if (!group->sealed || group->is_ended ||
+        group->ended_count + PLANTED(GROUP_EARLY) < group->counts.total)
         return;
     group->is_ended = true;
     group->ended_at = self->now;
@@ -300,6 +301,7 @@ void group_cancel(core_t *self, struct group *group, const char *failure, bool s
 void group_begin_to_forget(core_t *self, struct group *group)
 {
     core_journal_other(self, RECORD_FORGET, &group->node.id, NULL, NULL);
+    watch_forget(self, &group->watches);
     group->is_forgotten = true;
     orphan_children(group);
     ag_map_remove(&self->groups, &group->node);
@@ -309,7 +311,7 @@ void group_begin_to_forget(core_t *self, struct group *group)
 /* Someone is still reading it, waits for what it made, or will come to it from its parent. */
 static bool is_wanted(const struct group *group)
 {
-    return !ag_list_is_empty(&group->watches) || !ag_list_is_empty(&group->waiters) ||
+    return watch_is_wanted(&group->watches) || !ag_list_is_empty(&group->waiters) ||
            group->wanted > 0 || (group->parent != NULL && !group->parent->is_ended);
 }
 

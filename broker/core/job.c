@@ -441,8 +441,9 @@ void job_accept(core_t *self, struct job *job, int64_t due_at)
     }
     settle_in(self, job, due_at);
     happen_job(self, job);
+    /* One that comes too late is accounted for: the sweep takes it before anything begins. */
     if (group != NULL && group->cancelling && !self->restoring)
-        job_cancel(self, job); /* it came too late, but it is accounted for */
+        ag_list_append(&self->sweeps, &group->sweep);
 }
 
 void job_cancel(core_t *self, struct job *job)
@@ -503,7 +504,7 @@ void job_on_timer(core_t *self, struct job *job)
     case JOB_SUCCEEDED:
     case JOB_FAILED:
     case JOB_CANCELLED:
-        if (job->watches_count > 0 || wait_is_wanted(job)) /* someone is still reading */
+        if (watch_is_wanted(&job->watches) || wait_is_wanted(job)) /* someone is still reading */
             core_set_timer(self, &job->timer, self->now + self->config.result_ttl_ms + 1);
         else
             job_forget(self, job);

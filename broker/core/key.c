@@ -48,7 +48,7 @@ enum core_reason key_blocked(const core_t *self, const struct job *job)
 
     if (key == NULL)
         return REASON_NONE;
-    if (job->key_max > 0 && key->running >= job->key_max)
+    if (job->key_max > 0 && key->running >= job->key_max + PLANTED(KEY_PLUS_ONE))
         return REASON_KEY_LIMIT;
     return key->open_at > self->now ? REASON_KEY_CLOSED : REASON_NONE;
 }

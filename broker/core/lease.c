@@ -69,11 +69,13 @@ bool lease_take(core_t *self, struct job *job, struct offer *offer)
 }
 
 /* A worker has come back with an attempt that an earlier life of this broker gave it. */
-void lease_adopt(core_t *self, struct job *job, struct session *worker,
+bool lease_adopt(core_t *self, struct job *job, struct session *worker,
                  const struct proto_token *token)
 {
     struct offer *offer = offer_of(worker, job->lane->kind);
 
+    if (job->spare == NULL && (job->spare = calloc(1, sizeof *job->spare)) == NULL)
+        return false;
     AG_ASSERT(offer != NULL && job->worker == NULL);
     self->counters.adopted++;
     if (job->state == JOB_SCHEDULED)
@@ -84,10 +86,11 @@ void lease_adopt(core_t *self, struct job *job, struct session *worker,
     if (job->state == JOB_CANCELLING) {
         if (job->key != NULL)
             job->key->running++;
-        return;
+        return true;
     }
     lane_update(self, job->lane);
     job_enter(self, job, JOB_RUNNING);
+    return true;
 }
 
 /* Nobody holds it any more: the slot is free. Only for job_enter(). */
@@ -100,7 +103,8 @@ void lease_release(struct job *job)
     offer->kind->recalled_count -= job->is_recalled;
     job->is_recalled = false;
     ag_link_remove(&job->link);
-    offer_release(offer);
+    if (!PLANTED(LEASE_KEPT) || job->state != JOB_CANCELLING)
+        offer_release(offer);
     job->worker = NULL;
     if (worker->alone == job) {
         worker->alone = NULL;
@@ -146,7 +150,10 @@ void lease_lose(core_t *self, struct job *job)
         job_fail(self, job, CONSTANT_LOST_POISON);
         return;
     }
-    job_requeue(self, job);
+    if (PLANTED(LOST_LOST))
+        job_enter(self, job, JOB_SCHEDULED);
+    else
+        job_requeue(self, job);
 }
 
 /* Its worker is alive, was told to stop, and has not confirmed in time: it loses the lease, and is
@@ -198,8 +205,9 @@ static struct job *held_job(const core_t *self, const struct session *worker,
 {
     struct job *job = job_find(self, &token->job);
 
-    if (job == NULL || job->worker != worker || job->attempt != token->attempt ||
-        job->epoch != token->epoch)
+    if (job == NULL || job->worker == NULL || (job->worker != worker && !PLANTED(ANY_HOLDER)))
+        return NULL;
+    if ((job->attempt != token->attempt || job->epoch != token->epoch) && !PLANTED(STALE_RESULT))
         return NULL;
     return job;
 }
@@ -299,7 +307,7 @@ static void on_result(core_t *self, struct session *worker, const struct proto_r
     job->run_ms = result->run_ms;
     if (job->lane->group != NULL)
         job->lane->group->busy_ms += result->run_ms;
-    if (job->state == JOB_CANCELLING) {
+    if (job->state == JOB_CANCELLING && !PLANTED(CANCEL_UNDONE)) {
         job_enter(self, job, JOB_CANCELLED); /* never turns into a success */
         return;
     }

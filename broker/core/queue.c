@@ -154,7 +154,8 @@ enum core_reason lane_blocked(const core_t *self, const struct lane *lane)
         return REASON_NONE;
     if (group->cancelling)
         return REASON_CANCELLING;
-    if (group->concurrency > 0 && group->counts.running >= group->concurrency)
+    if (group->concurrency > 0 &&
+        group->counts.running >= group->concurrency + PLANTED(LIMIT_PLUS_ONE))
         return REASON_GROUP_LIMIT;
     if (group->rate_per_minute > 0 && group->rate_at_us > 1000 * self->now)
         return REASON_GROUP_RATE;

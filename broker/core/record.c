@@ -199,11 +199,27 @@ static void put_schedule(msgpack_packer *p, const struct schedule *schedule)
     put_bin(p, schedule->job);
 }
 
+/* For PLANTED(CANCEL_FORGOTTEN): a record that changes nothing. */
+static void put_nothing(struct ag_buffer *out)
+{
+    const struct ag_id none = {{0}};
+    msgpack_packer packer;
+
+    msgpack_packer_init(&packer, out, ag_buffer_write);
+    msgpack_pack_array(&packer, 2);
+    msgpack_pack_int(&packer, RECORD_FORGET);
+    put_id(&packer, &none);
+}
+
 void core_write_record(const core_t *self, const struct effect *effect, struct ag_buffer *out)
 {
     enum core_record record = effect->journal.record;
     msgpack_packer packer, *p = &packer;
 
+    if (PLANTED(CANCEL_FORGOTTEN) && (record == RECORD_STOP || record == RECORD_CANCEL)) {
+        put_nothing(out);
+        return;
+    }
     msgpack_packer_init(p, out, ag_buffer_write);
     switch (record) {
     case RECORD_GROUP:

@@ -100,7 +100,8 @@ static bool may_be_adopted(const core_t *self, const struct job *job, struct ses
                            const struct proto_token *token)
 {
     return job != NULL && job->worker == NULL && token->epoch < self->config.epoch &&
-           token->attempt > job->attempt && offer_of(worker, job->lane->kind) != NULL &&
+           token->attempt > job->attempt &&
+           offer_of(worker, job->lane->kind) != NULL &&
            (job->state == JOB_QUEUED || job->state == JOB_SCHEDULED ||
             job->state == JOB_CANCELLING);
 }
@@ -189,10 +190,15 @@ int on_join(core_t *self, const struct core_event *event)
         ag_list_append(&self->all_sessions, &session->all);
         *(hello->role == PROTO_WORKER ? &self->workers : &self->clients) += 1;
         self->counters.sessions++;
+    } else if (hello->number <= session->hello) {
+        core_tracef(self, "        an old HELLO -> ignore");
+        self->counters.ignored++;
+        return 0;
     } else if (session->peer != event->peer) {
         core_emit(self, EFFECT_CLOSE, session->peer);
     }
     session->peer = event->peer;
+    session->hello = hello->number;
     session->heard_at = self->now;
     core_set_timer(self, &session->timer, self->now + SILENT_BEATS * self->config.heartbeat_ms);
     core_tracef(self, "        %s %s: welcome", hello->role == PROTO_WORKER ? "worker" : "client",

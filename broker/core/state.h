@@ -9,6 +9,7 @@
 #define BROKER_CORE_STATE_H
 
 #include "broker/core/core.h"
+#include "broker/core/plant.h"
 #include "common/heap.h"
 #include "common/list.h"
 #include "common/map.h"
@@ -186,8 +187,8 @@ struct kind {
     struct session *reserved;            /* a worker that gets nothing until it is empty */
     uint64_t offers_count, queued;       /* queued: in all its lanes, keys and suspects */
     uint64_t ahead_count;                /* jobs held beyond the slots of their workers */
-    uint32_t idle_count, recalled_count;  /* recalled: asked back, and not here yet */
-    int64_t unserved_since; /* something waits that nobody offers; 0 nothing does */
+    uint32_t idle_count, recalled_count; /* recalled: asked back, and not here yet */
+    int64_t unserved_since;              /* something waits that nobody offers; 0 nothing does */
     char name[AG_NAME_BYTES_MAX + 1];
 };
 
@@ -246,6 +247,7 @@ struct watch {
     uint32_t number, flags;
     uint32_t news_left; /* until it says MORE */
     bool opened;
+    bool is_over; /* all is told; it waits only to hear that it was taken */
 };
 
 /* Makes jobs at times of its own. */
@@ -268,6 +270,7 @@ struct session {
     struct ag_link all;
     enum proto_role role;
     uint32_t peer;
+    uint32_t hello; /* the number of the last one */
     int64_t heard_at;
     struct name *name;
     char *host, *software, *tags;
@@ -477,7 +480,9 @@ void unique_drop(core_t *self, struct job *job);
 struct offer *offer_of(struct session *worker, const struct kind *kind);
 /* The worker holds the job from now on: a new attempt. False: no memory, nothing has changed. */
 bool lease_take(core_t *self, struct job *job, struct offer *offer);
-void lease_adopt(core_t *self, struct job *job, struct session *worker,
+/* It has come back with an attempt that an earlier life of this broker gave it. False: no memory.
+ */
+bool lease_adopt(core_t *self, struct job *job, struct session *worker,
                  const struct proto_token *token);
 void lease_lose(core_t *self, struct job *job);
 void lease_revoke(core_t *self, struct job *job);
@@ -519,6 +524,7 @@ void watch_due(core_t *self, struct watch *watch);
 void watch_job_ended(core_t *self, struct job *job);
 /* End the watches of a job or group that is about to be forgotten. */
 void watch_forget(core_t *self, struct ag_link *watches);
+bool watch_is_wanted(const struct ag_link *watches); /* somebody has still to be told */
 void watch_news(core_t *self, struct job *job, const struct proto_progress_item *item);
 void watch_pump(core_t *self);
 

@@ -121,7 +121,7 @@ void on_more(core_t *self, struct session *client, const struct proto_more *more
         return;
     }
     release(self, watch, more->cursor);
-    if (more->credit == 0) {
+    if (more->credit == 0 || watch->is_over) {
         watch_destroy(watch);
         return;
     }
@@ -142,9 +142,18 @@ void watch_forget(core_t *self, struct ag_link *watches)
     while (!ag_list_is_empty(watches)) {
         struct watch *watch = AG_OWNER(watches->next, struct watch, of_target);
 
-        emit_events(self, watch->client, watch->number)->events.end = PROTO_UNKNOWN;
+        if (!watch->is_over)
+            emit_events(self, watch->client, watch->number)->events.end = PROTO_UNKNOWN;
         watch_destroy(watch);
     }
+}
+
+bool watch_is_wanted(const struct ag_link *watches)
+{
+    for (const struct ag_link *at = watches->next; at != watches; at = at->next)
+        if (!AG_OWNER(at, const struct watch, of_target)->is_over)
+            return true;
+    return false;
 }
 
 static void tell_news(core_t *self, struct ag_link *watches, const struct job *job,
@@ -194,7 +203,7 @@ static uint32_t tellable(const core_t *self, const struct watch *watch)
 
     while (n < AG_MESSAGE_ITEMS_MAX && watch->cursor + n < count &&
            watch->cursor + n < watch->limit &&
-           ended[watch->cursor + n]->ended_record <= self->committed)
+           (ended[watch->cursor + n]->ended_record <= self->committed || PLANTED(EARLY_EVENT)))
         n++;
     return n;
 }
@@ -246,7 +255,7 @@ static bool pump(core_t *self, struct watch *watch)
         over = is_over(self, watch);
         if (over) {
             effect->events.end = PROTO_ENDED;
-            watch_destroy(watch);
+            watch->is_over = true;
             return true;
         }
     }
@@ -260,6 +269,10 @@ void watch_pump(core_t *self)
         struct watch *watch = AG_OWNER(at, struct watch, due);
 
         next = at->next;
+        if (watch->is_over) {
+            ag_link_remove(&watch->due);
+            continue;
+        }
         if (watch->opened && waits_for_commit(self, watch))
             continue; /* stays in the list */
         ag_link_remove(&watch->due);

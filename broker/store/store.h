@@ -2,7 +2,9 @@
  *
  * Start here: store_memory_new(). The reactor appends every EFFECT_JOURNAL in order and asks for a
  * commit once per turn; answers leave when committed() has reached their record. So a store may
- * make many records durable at once, and no client hears of what is not durable yet.
+ * make many records durable at once, and no client hears of what is not durable yet. The records of
+ * one step belong together: after a crash either all of them are there or none (a job that was
+ * accepted and ended within one step is written as it was in the end).
  *
  * Threads: the reactor's only; a store that works in the background tells through its fd.
  */

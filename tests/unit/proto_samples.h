@@ -93,6 +93,7 @@ static void fields_of_hello(struct visitor *v, struct proto_hello *m)
     COUNT(kinds_count, AG_KINDS_MAX);
     fields_of_kinds(v, m->kinds, m->kinds_count);
     see(v, FIELD_TOKENS, "holding", &m->holding_count, 0, AG_SLOTS_MAX, &m->holding);
+    U32(number);
 }
 
 static void fields_of_welcome(struct visitor *v, struct proto_welcome *m)

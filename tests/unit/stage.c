@@ -298,6 +298,7 @@ void stage_hello(struct stage *self, unsigned peer, unsigned instance, enum prot
                                                                         : self->config.epoch,
                                                            .attempt = holding[1]});
     hello.holding = ag_buffer_bytes(&list);
+    hello.number = ++self->hellos;
     stage_step(self, &event);
     ag_buffer_free(&list);
 }

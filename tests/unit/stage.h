@@ -18,6 +18,7 @@ struct stage {
     int64_t now;
     uint64_t records;
     bool slow_store;        /* commit only when stage_commit() is called */
+    uint32_t hellos;
     uint32_t slots;         /* of workers that say HELLO from now on; 0: a thousand */
     const char *tag;        /* likewise */
     uint64_t holding_epoch; /* of what they hold; 0: the broker's own */

@@ -4,8 +4,8 @@
 set -eu
 
 allowed='^(_GLOBAL_OFFSET_TABLE_|__asan_|__ubsan_|__tsan_|__sanitizer|__stack_chk_fail|__assert_fail'
-allowed="$allowed|abort|fprintf|stderr|ntohs|ntohl|htons|htonl|malloc|calloc|realloc|free|mem(cpy|move|set|cmp|chr)|str(len|cmp|ncmp|chr|spn)"
-allowed="$allowed|__(v|)(sn|s)printf_chk|(v|)snprintf|sprintf|__mem(cpy|set|move)_chk|qsort"
+allowed="$allowed|abort|fprintf|stderr|ntohs|ntohl|htons|htonl|malloc|calloc|realloc|free|mem(cpy|move|set|cmp|chr)|str(len|cmp|ncmp|chr|spn|cspn)"
+allowed="$allowed|__(v|)(sn|s|f)printf_chk|(v|)snprintf|sprintf|__mem(cpy|set|move)_chk|qsort"
 allowed="$allowed|ag_(buffer|bytes|error|fail|heap|id|list|map|message|proto|random|retry|selector)"
 allowed="$allowed|outcome_(fail|fini)|ag_assert|argosy_strerror|ag_wire|ag_read|msgpack_pack)"
 

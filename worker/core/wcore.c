@@ -372,10 +372,11 @@ static void on_job(wcore_t *self, int64_t now, const struct proto_job *job)
         return; /* said again */
     attempt = self->held < AG_SLOTS_MAX ? make(self, now, job) : NULL;
     if (attempt == NULL || ag_heap_reserve(&self->timers, self->held) < 0) {
-        /* Not held, as the next HELLO tells: the broker gives it to somebody else. */
+        /* Not held, as the next HELLO tells: the broker gives it to somebody else. Over a new
+         * connection, so that what is on its way now is not taken for held or not held. */
         if (attempt != NULL)
             attempt_free(self, attempt);
-        greet(self, now, WCORE_HELLO);
+        greet(self, now, WCORE_RECONNECT | WCORE_HELLO);
         return;
     }
     attempt->kind = find_kind(self, job->kind);

@@ -1,0 +1,360 @@
+/* The broker: what the reactor, the delivery and the store do around the core. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "tests/simulation/sim.h"
+
+/* ---- the journal -------------------------------------------------------------------------------
+ */
+
+static void append_record(struct sim *self, const struct effect *effect)
+{
+    size_t begin = self->journal.size;
+    uint32_t size = 0;
+
+    ag_buffer_append(&self->journal, &size, sizeof size);
+    core_write_record(self->core, effect, &self->journal);
+    if (self->journal.failed)
+        abort();
+    size = (uint32_t)(self->journal.size - begin - sizeof size);
+    memcpy(self->journal.data + begin, &size, sizeof size);
+    self->appended++;
+}
+
+/* What a step has written becomes durable as a whole, some time later. */
+static void end_step(struct sim *self, uint64_t before)
+{
+    if (self->appended == before)
+        return;
+    if (self->ends_count == self->ends_capacity) {
+        self->ends_capacity = 2 * self->ends_capacity + 256;
+        self->ends = realloc(self->ends, self->ends_capacity * sizeof *self->ends);
+        if (self->ends == NULL)
+            abort();
+    }
+    self->ends[self->ends_count++] = (struct step_end){self->appended, self->journal.size};
+    if (self->commit_at == INT64_MAX)
+        self->commit_at = self->now + between(self, 0, 6);
+}
+
+/* ---- effects -----------------------------------------------------------------------------------
+ */
+
+static void welcome(struct sim *self, const struct effect *effect)
+{
+    struct conn *conn = net_find(self, effect->peer);
+
+    if (conn != NULL) {
+        conn->role = effect->welcome.role;
+        conn->instance = effect->welcome.instance;
+    }
+    self->out = (struct proto){.type = AG_WELCOME};
+    self->out.welcome.version = 1;
+    self->out.welcome.epoch = self->config.epoch;
+    self->out.welcome.heartbeat_ms = SIM_HEARTBEAT_MS;
+    self->out.welcome.window = 4096;
+    net_send_down(self, effect->peer, &self->out);
+}
+
+static void tell_events(struct sim *self, const struct effect *effect)
+{
+    static struct ag_buffer attempts[AG_MESSAGE_ITEMS_MAX];
+    struct proto_events *out = &self->out.events;
+
+    self->out.type = AG_EVENTS;
+    core_describe_target(self->core, effect, out);
+    out->count = 0;
+    for (uint32_t i = 0; i < effect->events.count; i++, out->cursor++) {
+        struct ag_buffer *list = &attempts[out->count];
+
+        if ((effect->events.flags & PROTO_WATCH_FAILURES) &&
+            !core_is_failure(effect->events.jobs[i]))
+            continue;
+        list->size_max = 1 << 20;
+        core_describe(self->core, effect->events.jobs[i], effect->events.flags, list,
+                      &out->items[out->count++]);
+    }
+    net_send_down(self, effect->peer, &self->out);
+    for (int i = 0; i < AG_MESSAGE_ITEMS_MAX; i++)
+        ag_buffer_free(&attempts[i]);
+}
+
+static void accepted(struct sim *self, const struct effect *effect)
+{
+    struct proto_accepted *out = &self->out.accepted;
+
+    self->out.type = AG_ACCEPTED;
+    out->request = effect->accepted.request;
+    out->accepted = effect->accepted.accepted;
+    out->repeated = effect->accepted.repeated;
+    out->refused_count = effect->accepted.refused_count;
+    for (uint32_t i = 0; i < out->refused_count; i++)
+        out->refused[i] = effect->accepted.refused[i];
+    out->window = 4096;
+    out->retry_after_ms = effect->accepted.retry_after_ms;
+    net_send_down(self, effect->peer, &self->out);
+}
+
+static void token(struct sim *self, const struct effect *effect, enum ag_message type)
+{
+    self->out.type = type;
+    self->out.stop.count = 1;
+    self->out.stop.items[0] = effect->token;
+    net_send_down(self, effect->peer, &self->out);
+}
+
+static void carry_out(struct sim *self, const struct effect *effect)
+{
+    struct conn *conn;
+
+    switch (effect->type) {
+    case EFFECT_JOURNAL:
+        append_record(self, effect);
+        break;
+    case EFFECT_WELCOME:
+        welcome(self, effect);
+        break;
+    case EFFECT_REJECT:
+        self->out.type = AG_REJECT;
+        self->out.reject = (struct proto_reject){.type = ag_bytes_of_text(effect->reject.type),
+                                                 .message = ag_bytes_of_text(""),
+                                                 .about = effect->reject.about};
+        net_send_down(self, effect->peer, &self->out);
+        break;
+    case EFFECT_CLOSE:
+        if ((conn = net_find(self, effect->peer)) != NULL)
+            conn->role = 0;
+        break;
+    case EFFECT_RUN:
+        self->out.type = AG_JOBS;
+        self->out.jobs.count = 1;
+        self->out.jobs.items[0] = effect->run;
+        net_send_down(self, effect->peer, &self->out);
+        break;
+    case EFFECT_STOP:
+        token(self, effect, AG_STOP);
+        break;
+    case EFFECT_RECORDED:
+        token(self, effect, AG_RECORDED);
+        break;
+    case EFFECT_RECALL:
+        token(self, effect, AG_RECALL);
+        break;
+    case EFFECT_DRAIN:
+        self->out.type = AG_DRAIN;
+        self->out.drain.grace_ms = effect->grace_ms;
+        net_send_down(self, effect->peer, &self->out);
+        break;
+    case EFFECT_ACCEPTED:
+        accepted(self, effect);
+        break;
+    case EFFECT_EVENTS:
+        tell_events(self, effect);
+        break;
+    case EFFECT_NEWS:
+        break;
+    case EFFECT_ANSWER:
+        self->out.type = AG_ANSWER;
+        self->out.answer = (struct proto_answer){.request = effect->answer.request,
+                                                 .type = ag_bytes_of_text(effect->answer.type),
+                                                 .message = ag_bytes_of_text(""),
+                                                 .body = ag_bytes_of("\x80", 1)};
+        net_send_down(self, effect->peer, &self->out);
+        break;
+    }
+}
+
+static void step(struct sim *self, struct core_event *event)
+{
+    const struct effects *effects;
+    const char *broken;
+    uint64_t before = self->appended;
+
+    event->now = self->now;
+    self->events++;
+    if (core_step(self->core, event, &effects) < 0)
+        abort();
+    for (size_t i = 0; i < effects->count; i++) {
+        truth_effect(self, &effects->items[i]);
+        carry_out(self, &effects->items[i]);
+    }
+    end_step(self, before);
+    broken = core_broken_invariant(self->core);
+    if (broken != NULL)
+        sim_broken(self, "the core: %s", broken);
+}
+
+/* ---- messages ----------------------------------------------------------------------------------
+ */
+
+static void reject(struct sim *self, const struct conn *conn, const char *type)
+{
+    self->out.type = AG_REJECT;
+    self->out.reject =
+        (struct proto_reject){.type = ag_bytes_of_text(type), .message = ag_bytes_of_text("")};
+    net_send_down(self, conn->number, &self->out);
+}
+
+static bool make_event(struct sim *self, const struct conn *conn, struct core_event *event)
+{
+    const struct proto *in = &self->in;
+
+    *event =
+        (struct core_event){.type = CORE_ALIVE, .peer = conn->number, .instance = conn->instance};
+    switch (in->type) {
+    case AG_HELLO:
+        event->type = CORE_JOIN;
+        event->instance = in->hello.instance;
+        event->hello = &in->hello;
+        return conn->role == 0 || ag_id_equal(&conn->instance, &in->hello.instance);
+    case AG_BYE:
+        event->type = CORE_LEAVE;
+        break;
+    case AG_CREDIT:
+        event->type = CORE_CREDIT;
+        event->credit = &in->credit;
+        break;
+    case AG_RESULTS:
+        event->type = CORE_RESULTS;
+        event->results = &in->results;
+        break;
+    case AG_PROGRESS:
+        event->type = CORE_PROGRESS;
+        event->progress = &in->progress;
+        break;
+    case AG_SUBMIT:
+        event->type = CORE_SUBMIT;
+        event->submit = &in->submit;
+        break;
+    case AG_WATCH:
+        event->type = CORE_WATCH;
+        event->watch = &in->watch;
+        break;
+    case AG_MORE:
+        event->type = CORE_MORE;
+        event->more = &in->more;
+        break;
+    case AG_CANCEL:
+        event->type = CORE_CANCEL;
+        event->cancel = &in->cancel;
+        break;
+    case AG_SEAL:
+        event->type = CORE_SEAL;
+        event->seal = &in->seal;
+        break;
+    default:
+        break;
+    }
+    return true;
+}
+
+void broker_hears(struct sim *self, struct conn *conn)
+{
+    struct frame *frame = net_first(&conn->up);
+    struct core_event event;
+    struct argosy_error err = {0};
+
+    ag_link_remove(&frame->link);
+    if (ag_proto_decode(ag_bytes_of(frame->data, frame->size), &self->in, &err) < 0) {
+        sim_broken(self, "a message cannot be decoded: %s", err.message);
+    } else if (!self->broker_is_up) {
+        ; /* it is lost with the process */
+    } else if (self->in.type != AG_HELLO && conn->role == 0) {
+        if (self->in.type != AG_BYE)
+            reject(self, conn, "rejected.session");
+    } else if (make_event(self, conn, &event)) {
+        if (self->in.type == AG_PING)
+            net_send_down(self, conn->number,
+                          &(struct proto){.type = AG_PONG, .pong = self->in.ping});
+        truth_heard(self, conn, &self->in);
+        step(self, &event);
+    }
+    free(frame);
+}
+
+void broker_timer(struct sim *self)
+{
+    step(self, &(struct core_event){.type = CORE_TIMER});
+}
+
+void broker_commit(struct sim *self)
+{
+    size_t last = self->ends_count - 1;
+    const struct step_end *end;
+
+    if (!chance(self, 70)) /* not all of it in one go */
+        last = (size_t)between(self, (int64_t)self->ends_committed, (int64_t)last);
+    end = &self->ends[last];
+    self->ends_committed = last + 1;
+    self->committed = end->records;
+    self->durable = end->bytes;
+    self->commit_at =
+        self->ends_committed < self->ends_count ? self->now + between(self, 1, 6) : INT64_MAX;
+    step(self, &(struct core_event){.type = CORE_COMMITTED, .committed = self->committed});
+}
+
+/* ---- life --------------------------------------------------------------------------------------
+ */
+
+void broker_start(struct sim *self)
+{
+    struct argosy_error err = {0};
+    uint32_t size;
+
+    self->config.epoch++;
+    self->config.seed = ag_random_next(&self->random);
+    self->core = core_new(&self->config);
+    if (self->core == NULL)
+        abort();
+    for (size_t at = 0; at < self->durable; at += sizeof size + size) {
+        memcpy(&size, self->journal.data + at, sizeof size);
+        if (core_restore(self->core, self->now,
+                         ag_bytes_of(self->journal.data + at + sizeof size, size), &err) < 0) {
+            sim_broken(self, "%s", err.message);
+            break;
+        }
+    }
+    self->broker_is_up = true;
+    self->appended = self->committed = 0;
+    self->ends_count = self->ends_committed = 0;
+    self->commit_at = INT64_MAX;
+    if (self->durable > 0 && self->broken[0] == '\0') {
+        const char *broken = core_broken_invariant(self->core);
+
+        if (broken != NULL)
+            sim_broken(self, "the core after recovery: %s", broken);
+        truth_restored(self);
+    }
+}
+
+/* What was not durable is lost, or the last of it was written after all and nobody knows. */
+void broker_crash(struct sim *self)
+{
+    sim_trace(self, "the broker crashes");
+    if (chance(self, 30) && self->ends_count > self->ends_committed)
+        self->durable =
+            self->ends[between(self, (int64_t)self->ends_committed, (int64_t)self->ends_count - 1)]
+                .bytes;
+    self->journal.size = self->durable;
+    core_destroy(&self->core);
+    self->broker_is_up = false;
+    self->commit_at = INT64_MAX;
+    self->broker_back_at = self->now + between(self, 10, 1500);
+    for (int i = 0; i < SIM_PEERS; i++)
+        if (self->peers[i].conn != NULL)
+            net_open(self, i, true);
+    for (struct ag_link *at = self->conns.next; at != &self->conns; at = at->next)
+        AG_OWNER(at, struct conn, link)->role = 0;
+    for (int w = 0; w < SIM_WORKERS; w++)
+        self->peers[w].has_session = false;
+    for (int w = 0; w < SIM_WORKERS; w++)
+        for (int t = 0; t < SIM_TASKS; t++)
+            self->workers[w].tasks[t].is_held = false;
+}
+
+void broker_stop(struct sim *self)
+{
+    core_destroy(&self->core);
+    free(self->ends);
+    ag_buffer_free(&self->journal);
+}
