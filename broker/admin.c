@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "broker/arguments.h"
+#include "common/wire.h"
 
 /* ---- small things ------------------------------------------------------------------------------
  */
@@ -150,9 +151,40 @@ static void put_workers(msgpack_packer *p, const core_t *core)
 /* ---- show --------------------------------------------------------------------------------------
  */
 
+static void put_bytes(msgpack_packer *p, const char *key, struct ag_bytes text)
+{
+    put_text(p, key);
+    msgpack_pack_str(p, text.size);
+    if (text.size > 0)
+        msgpack_pack_str_body(p, text.data, text.size);
+}
+
+/* The type and the message of a failure, empty when there are none; of a group its message. */
+static void read_error(struct ag_bytes error, struct ag_bytes *type, struct ag_bytes *message)
+{
+    struct ag_reader r = ag_reader_of(error);
+    uint32_t pairs = error.size > 0 ? ag_read_map(&r) : 0;
+
+    *type = *message = ag_bytes_of_text("");
+    for (uint32_t i = 0; i < pairs && !r.failed; i++) {
+        struct ag_bytes key = ag_read_text(&r, AG_NAME_BYTES_MAX);
+        struct ag_bytes *out = ag_bytes_are(key, "type")      ? type
+                               : ag_bytes_are(key, "message") ? message
+                                                              : NULL;
+
+        if (out == NULL)
+            ag_read_skip(&r);
+        else
+            *out = ag_read_text(&r, AG_RESULT_BYTES_MAX);
+    }
+}
+
 static void put_job(msgpack_packer *p, const struct core_job_view *job)
 {
-    msgpack_pack_map(p, 20);
+    struct ag_bytes type, message;
+
+    read_error(job->error, &type, &message);
+    msgpack_pack_map(p, 22);
     put_id(p, "job", &job->id);
     put_id(p, "group", &job->group);
     put_count(p, "index", job->index);
@@ -173,6 +205,8 @@ static void put_job(msgpack_packer *p, const struct core_job_view *job)
     put_count(p, "permille", job->permille);
     put_pair(p, "reason", job->reason);
     put_pair(p, "why", job->why);
+    put_bytes(p, "error_type", type);
+    put_bytes(p, "error_message", message);
 }
 
 static void put_group(msgpack_packer *p, const struct core_group_view *group)
@@ -348,14 +382,6 @@ static void count_schedule(void *arg, const struct core_schedule_view *view)
 {
     (void)view;
     ++*(uint32_t *)arg;
-}
-
-static void put_bytes(msgpack_packer *p, const char *key, struct ag_bytes text)
-{
-    put_text(p, key);
-    msgpack_pack_str(p, text.size);
-    if (text.size > 0)
-        msgpack_pack_str_body(p, text.data, text.size);
 }
 
 static void put_schedule(void *arg, const struct core_schedule_view *view)

@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "broker/calendar.h"
 #include "broker/reactor.h"
 #include "common/clock.h"
 #include "common/endpoint.h"
@@ -44,6 +45,7 @@ static int configure(const ag_options_t *options, struct reactor_config *config,
     config->id = ag_id_make(unix_ms, random);
     config->owns_folder = ag_options_given(options, AG_OPT_WITH_PARENT); /* a private fleet's */
     config->grace_ms = ag_options_ms(options, AG_OPT_BROKER_GRACE);
+    config->core.calendar = calendar_of_system();
     config->core.unix_offset_ms = unix_ms - ag_clock_mono_ms();
     config->core.heartbeat_ms = ag_options_ms(options, AG_OPT_HEARTBEAT);
     config->core.grace_ms = config->grace_ms;

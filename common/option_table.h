@@ -71,7 +71,7 @@
       "argosy group seal \"$g\" && argosy group wait \"$g\"\n")                                         \
     X(SCHEDULE, "schedule", "argosy schedule", "add|list|rm [KIND|ID] [JSON]", 1, 3,                                         \
       "Make jobs at a time, at intervals or by a cron line.",                                         \
-      "argosy schedule add --cron '0 7 * * MON-FRI' --tz Europe/Berlin exec '{\"argv\":[\"report\"]}'\n"                                         \
+      "argosy schedule add --cron '0 7 * * MON-FRI' exec '{\"argv\":[\"x\"]}'\n"                                         \
       "argosy schedule list\n")                                         \
     X(LIST, "list", "argosy list", "", 0, 0,                                         \
       "List jobs, oldest first.",                                         \
@@ -292,9 +292,9 @@
     X(NOT, "not", 0, WORDS, NULL, 1, AG_NAME_BYTES_MAX, "SELECTOR", AG_FOR(REPORT) | AG_FOR_MANY | AG_FOR(LIST), SELECTION,          \
       "Leave out failures of this type.")                                                               \
                                                                                                         \
-    X(STATE, "state", 0, CHOICE, NULL, 0, 0,                                                            \
-      "scheduled|blocked|queued|running|cancelling|succeeded|failed|cancelled",                         \
-      AG_FOR(LIST) | AG_FOR_MANY, SELECTION, "Jobs in this state only.")                                \
+    X(STATE, "state", 0, TEXT, NULL, 1, AG_NAME_BYTES_MAX, "STATE", AG_FOR(LIST) | AG_FOR_MANY,         \
+      SELECTION, "Jobs in this state only: scheduled, blocked, queued, running, cancelling, "           \
+      "succeeded, failed or cancelled.")                                                                \
     X(OF_KIND, "kind", 0, TEXT, NULL, 1, AG_NAME_BYTES_MAX, "KIND", AG_FOR(LIST) | AG_FOR_MANY,         \
       SELECTION, "Jobs of this kind only.")                                                             \
     X(OF_QUEUE, "queue", 0, TEXT, NULL, 1, AG_NAME_BYTES_MAX, "QUEUE", AG_FOR(LIST) | AG_FOR_MANY,      \

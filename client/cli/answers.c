@@ -122,6 +122,21 @@ static bool is_selected(const struct cli *cli, const json_t *job)
     return (*only == NULL || matches_any(only, type)) && !matches_any(not_, type);
 }
 
+static int check_state(const struct cli *cli)
+{
+    static const char *const states[] = {"scheduled",  "blocked",   "queued", "running",
+                                         "cancelling", "succeeded", "failed", "cancelled"};
+    const char *state = ag_options_text(cli->options, AG_OPT_STATE);
+
+    for (size_t i = 0; i < sizeof states / sizeof *states; i++)
+        if (state == NULL || strcmp(state, states[i]) == 0)
+            return 0;
+    return cli_fail(cli, EXIT_USAGE,
+                    "--state: '%s' is none of scheduled, blocked, queued, running, cancelling, "
+                    "succeeded, failed, cancelled",
+                    state);
+}
+
 int answers_each_job(struct cli *cli, uint64_t limit, char **cursor, answers_job_fn *fn, void *arg)
 {
     const ag_options_t *options = cli->options;
@@ -129,9 +144,9 @@ int answers_each_job(struct cli *cli, uint64_t limit, char **cursor, answers_job
                                 ag_options_given(options, AG_OPT_CURSOR)
                             ? ag_options_text(options, AG_OPT_CURSOR)
                             : "");
-    int code = 0;
+    int code = check_state(cli);
 
-    do {
+    while (code == 0 && limit > 0 && next != NULL) {
         json_t *arguments = json_object(), *body;
         const json_t *job;
         size_t i;
@@ -154,7 +169,9 @@ int answers_each_job(struct cli *cli, uint64_t limit, char **cursor, answers_job
         free(next);
         next = strdup(answers_text(body, "cursor"));
         json_decref(body);
-    } while (code == 0 && limit > 0 && next != NULL && next[0] != '\0');
+        if (next != NULL && next[0] == '\0')
+            break;
+    }
     if (cursor != NULL)
         *cursor = next;
     else

@@ -299,7 +299,7 @@ struct filler {
     struct ag_buffer list; /* of those that stay raw */
 };
 
-enum { SAMPLE_TEXTS_MAX = 1 << 15, SAMPLE_LIST_MAX = 4 << 20 };
+enum { SAMPLE_TEXTS_MAX = 1 << 15, SAMPLE_LIST_MAX = 4 << 20, SAMPLE_INPUTS_MAX = 32 };
 
 static struct ag_bytes sample_text(struct filler *self, const struct field *field)
 {
@@ -336,6 +336,8 @@ static void fill_list(struct filler *self, const struct field *field)
     uint32_t count = self->items < field->high ? self->items : (uint32_t)field->high;
     size_t begin = self->list.size;
 
+    if (field->kind == FIELD_INPUTS && count > SAMPLE_INPUTS_MAX)
+        count = SAMPLE_INPUTS_MAX; /* 64 jobs with thousands of them are no frame any more */
     for (uint32_t i = 0; i < count; i++) {
         struct proto_token token;
         struct proto_attempt attempt;

@@ -53,7 +53,8 @@ static const char *reason_of(struct stage *stage, unsigned job)
     return view.reason;
 }
 
-/* ---- order ------------------------------------------------------------------------------------ */
+/* ---- order ------------------------------------------------------------------------------------
+ */
 
 static void a_lower_number_goes_first(void **state)
 {
@@ -98,7 +99,8 @@ static void a_queue_runs_no_more_than_its_limit(void **state)
                         "10: run 2.1\n10: recorded 1.1\n");
 }
 
-/* ---- keys ------------------------------------------------------------------------------------- */
+/* ---- keys -------------------------------------------------------------------------------------
+ */
 
 static void a_key_is_limited_in_the_whole_fleet(void **state)
 {
@@ -141,13 +143,13 @@ static void a_retry_after_closes_the_key_for_everybody(void **state)
 
     submit(stage, (struct stage_job){.id = 1, .key = "host", .attempts = 3});
     submit(stage, (struct stage_job){.id = 2, .key = "host"});
-    results.items[0] = (struct proto_result){
-        .token = {.job = stage_id(1), .epoch = 7, .attempt = 1},
-        .outcome = PROTO_FAILED,
-        .type = ag_bytes_of_text("fetch.http.server.503"),
-        .message = ag_bytes_of_text("later"),
-        .retryable = true,
-        .retry_after_ms = 3000};
+    results.items[0] =
+        (struct proto_result){.token = {.job = stage_id(1), .epoch = 7, .attempt = 1},
+                              .outcome = PROTO_FAILED,
+                              .type = ag_bytes_of_text("fetch.http.server.503"),
+                              .message = ag_bytes_of_text("later"),
+                              .retryable = true,
+                              .retry_after_ms = 3000};
     stage_step(stage, &event);
     stage_expect(stage, "10: run 1.1\n20: accepted 1\n20: accepted 1\n10: recorded 1.1\n");
     assert_string_equal(reason_of(stage, 2), "key.closed");
@@ -160,7 +162,8 @@ static void a_retry_after_closes_the_key_for_everybody(void **state)
     stage_expect(stage, "20: close\n10: run 2.1\n");
 }
 
-/* ---- dependencies ----------------------------------------------------------------------------- */
+/* ---- dependencies -----------------------------------------------------------------------------
+ */
 
 static void a_job_gets_what_it_waited_for(void **state)
 {
@@ -246,7 +249,8 @@ static void what_is_waited_for_is_not_forgotten(void **state)
                         "20: close\n10: run 2.1 <1\n");
 }
 
-/* ---- unique ----------------------------------------------------------------------------------- */
+/* ---- unique -----------------------------------------------------------------------------------
+ */
 
 static void a_unique_job_is_refused_while_another_lives(void **state)
 {
@@ -265,8 +269,7 @@ static void a_joined_job_ends_with_the_same_result(void **state)
     struct stage *stage = worker_and_client(state, 5);
 
     submit(stage, (struct stage_job){.id = 1, .unique = "u"});
-    submit(stage,
-           (struct stage_job){.id = 2, .unique = "u", .unique_policy = PROTO_UNIQUE_JOIN});
+    submit(stage, (struct stage_job){.id = 2, .unique = "u", .unique_policy = PROTO_UNIQUE_JOIN});
     assert_string_equal(reason_of(stage, 2), "unique");
     succeeds(stage, 1, 1);
     stage_watch(stage, 20, 2, 0, 10, ALL);
@@ -288,7 +291,8 @@ static void a_replacing_job_begins_when_the_old_one_has_stopped(void **state)
     stage_expect(stage, "10: run 2.1\n10: recorded 1.1\n");
 }
 
-/* ---- workers ---------------------------------------------------------------------------------- */
+/* ---- workers ----------------------------------------------------------------------------------
+ */
 
 static void a_job_goes_only_where_its_tags_are(void **state)
 {
@@ -389,7 +393,8 @@ static void a_draining_worker_gets_nothing_more(void **state)
     stage_expect(stage, "10: drain\n20: answer\n20: answer not_found\n20: accepted 1\n");
 }
 
-/* ---- groups ----------------------------------------------------------------------------------- */
+/* ---- groups -----------------------------------------------------------------------------------
+ */
 
 static void submit_group(struct stage *stage, struct proto_group group, unsigned count)
 {
@@ -412,9 +417,8 @@ static void the_first_success_of_a_race_cancels_the_rest(void **state)
                         "10: run 3.1\n10: recorded 1.1\n10: stop 3.1\n10: recorded 2.1\n");
     stage_result(stage, 10, 10, 3, 1, PROTO_CANCELLED, NULL, false);
     stage_watch(stage, 20, 100, 0, 10, ALL);
-    stage_expect(stage,
-                 "10: recorded 3.1\n20: events 0 1.1=failed(handler.no) 2.1=succeeded "
-                 "3.1=cancelled end\n");
+    stage_expect(stage, "10: recorded 3.1\n20: events 0 1.1=failed(handler.no) 2.1=succeeded "
+                        "3.1=cancelled end\n");
 }
 
 static void a_gentle_end_lets_running_jobs_end(void **state)
@@ -529,7 +533,8 @@ static void a_group_that_fails_fails_its_taskgroup(void **state)
     stage_expect(stage, "20: answer\n10: stop 1.1\n10: recorded 2.1\n");
 }
 
-/* ---- orders ----------------------------------------------------------------------------------- */
+/* ---- orders -----------------------------------------------------------------------------------
+ */
 
 static void a_failed_job_is_tried_again_as_a_new_one(void **state)
 {
@@ -565,7 +570,8 @@ static void progress_is_told_to_those_who_watch_with_credit(void **state)
                         "20: news 1.1 400\n");
 }
 
-/* ---- schedules -------------------------------------------------------------------------------- */
+/* ---- schedules --------------------------------------------------------------------------------
+ */
 
 static struct core_control schedule_of(struct ag_buffer *job, uint64_t every_ms, uint32_t times,
                                        enum core_catch_up catch_up)
@@ -638,7 +644,8 @@ static void missed_ticks_are_made_up_for_as_the_schedule_says(void **state)
     }
 }
 
-/* ---- the journal ------------------------------------------------------------------------------ */
+/* ---- the journal ------------------------------------------------------------------------------
+ */
 
 static void what_was_queued_is_there_after_a_restart(void **state)
 {

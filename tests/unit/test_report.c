@@ -666,7 +666,8 @@ static void the_json_document_has_the_stated_shape(void **state)
               "\"job\":\"01000000000000000000000001\",\"kind\":\"analyze\",\"errors\":["
               "{\"type\":\"analyze.limit\",\"message\":\"too deep\",\"retryable\":false,"
               "\"notes\":[\"of a leaf\"]}],\"notes\":[\"a note\"]}],\"counts\":{\"total\":0,"
-              "\"succeeded\":0,\"failed\":0,\"cancelled\":0,\"retried\":0},\"wall_ms\":0,"
+              "\"succeeded\":0,\"failed\":0,\"cancelled\":0,\"retried\":0,\"unconfirmed\":0},"
+              "\"wall_ms\":0,"
               "\"busy_ms\":0}");
     free(json);
     argosy_report_destroy(&copy);

@@ -983,7 +983,7 @@ static void it_never_holds_more_than_a_hello_can_list(void **state)
     hears_jobs(p, 1, AG_SLOTS_MAX, "video");
     assert_int_equal(wcore_wishes(p->core), 0);
     hears_jobs(p, AG_SLOTS_MAX + 1, 1, "a"); /* not taken: the HELLO tells the broker so */
-    assert_int_equal(wcore_wishes(p->core), WCORE_HELLO);
+    assert_int_equal(wcore_wishes(p->core), WCORE_RECONNECT | WCORE_HELLO);
     assert_null(wcore_next_start(p->core, p->now));
     ag_buffer_clear(&p->holding);
     p->out = (struct proto){.type = AG_HELLO,
