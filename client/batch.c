@@ -261,10 +261,27 @@ static bool flush_chunks(argosy_batch *self, int64_t now)
     return true;
 }
 
+/* A batch in this one that the broker does not know yet: to what is sealed it could not be added.
+ */
+static bool has_unborn_child(const argosy_batch *self)
+{
+    const struct ag_link *all = &self->client->batches;
+
+    for (struct ag_link *at = all->next; at != all; at = at->next) {
+        const argosy_batch *child = AG_OWNER(at, argosy_batch, link);
+
+        if (child->parent == self && child->is_ours && !child->is_known && !child->is_refused)
+            return true;
+    }
+    return false;
+}
+
 static void flush_seal(argosy_batch *self)
 {
     argosy_client *client = self->client;
 
+    if (has_unborn_child(self))
+        return;
     if (!self->wants_seal || self->is_sealed || self->is_seal_sent || !self->is_known ||
         !ag_list_is_empty(&self->chunks))
         return;
@@ -435,6 +452,12 @@ static void settle(argosy_batch *self, struct chunk *chunk, const struct proto_a
         again->not_before = now + accepted->retry_after_ms;
     }
     chunk_free(self, chunk);
+    if (again == NULL)
+        return;
+    /* What was taken of any batch makes room. */
+    for (struct ag_link *at = self->client->batches.next; at != &self->client->batches;
+         at = at->next)
+        batch_acknowledge(AG_OWNER(at, argosy_batch, link));
 }
 
 static void finish(argosy_batch *self)
@@ -740,6 +763,7 @@ int argosy_batch_new(argosy_batch **out, argosy_client *client, const struct arg
                                        .rate_per_minute = group->rate_per_minute,
                                        .ttl_ms = group->ttl_ms};
     if (group->parent != NULL) {
+        self->is_wanted = true; /* so that its parent needs not wait for its first job */
         self->parent = group->parent;
         self->group.parent = group->parent->id;
         if (group->parent->is_ours) /* it has to exist before anything is in it */

@@ -34,7 +34,7 @@
       "argosy fetch https://example.org/ https://example.net/\n"                                        \
       "argosy fetch -i urls.txt -o 'pages/{host}/{name}' --retries 5\n"                                 \
       "generate-urls | argosy fetch --head --json -\n")                                                 \
-    X(ANALYZE, "analyze", "argosy analyze", "PATH...", 1, AG_OPERANDS_MAX,              \
+    X(ANALYZE, "analyze", "argosy analyze", "[PATH...]", 0, AG_OPERANDS_MAX,              \
       "Count files, lines, code and comments by language.",                                             \
       "argosy analyze ~/src/project\n"                                                                  \
       "argosy analyze --by file --format json src include\n")                                        \

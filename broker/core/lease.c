@@ -232,10 +232,10 @@ static int keep(const core_t *self, struct session *worker, const struct proto_r
     *kept = (struct kept){0};
     if (job == NULL || job->state != JOB_RUNNING)
         return 0;
-    if (result->outcome == PROTO_SUCCEEDED)
+    if (result->outcome == PROTO_SUCCEEDED || result->outcome == PROTO_FAILED) {
         kept->result = bytes_copy(result->result, &failed);
-    if (result->outcome == PROTO_SUCCEEDED || result->outcome == PROTO_FAILED)
         kept->error = bytes_copy(result->error, &failed);
+    }
     if (result->outcome == PROTO_FAILED) {
         kept->texts = malloc(result->type.size + result->message.size + 2);
         if (kept->texts == NULL)
@@ -288,9 +288,10 @@ static void on_failure(core_t *self, struct session *worker, struct job *job,
         core_set_timer(self, &job->timer, job->due_at);
         return;
     }
+    job->result = kept->result; /* what it had made when it failed, for example a program's output */
     job->error = kept->error;
-    self->bytes += job->error.size;
-    kept->error = (struct ag_bytes){0};
+    self->bytes += job->result.size + job->error.size;
+    kept->result = kept->error = (struct ag_bytes){0};
     job_enter(self, job, JOB_FAILED);
 }
 

@@ -34,7 +34,7 @@ enum {
     WATCHES_MAX = 1024,                 /* of one client; of one job */
     CREDIT_MAX = 16384,                 /* events a watch may be ahead of its acknowledgement */
     SILENT_BEATS = 3,                   /* heartbeats without a word that end a session */
-    RETRY_FULL_MS = 1000,               /* when to try again what did not fit */
+    RETRY_FULL_MS = 200,                /* when to try again what did not fit */
 };
 
 /* A name that outlives its worker: shared by the jobs that ran there. */

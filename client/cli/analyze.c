@@ -12,6 +12,7 @@
 struct analyze_source {
     const struct cli *cli;
     char *const *paths;
+    bool takes_input; /* one job without a path: what came before it brings the file */
 };
 
 /* ---- jobs
@@ -40,12 +41,21 @@ static int analyze_next(void *arg, struct ag_buffer *payload, struct argosy_erro
     json_t *job, *globs;
     int rc;
 
-    if (*self->paths == NULL)
+    if (*self->paths == NULL && !self->takes_input)
         return -1;
-    if (!make_absolute(*self->paths, path))
-        return ag_fail(err, ARGOSY_EINVAL, "%s: %s", *self->paths, strerror(ENAMETOOLONG));
-    self->paths++;
-    job = json_pack("{s:s, s:s}", "path", path, "by", ag_options_text(options, AG_OPT_BY));
+    job = json_pack("{s:s}", "by", ag_options_text(options, AG_OPT_BY));
+    if (*self->paths != NULL) {
+        if (!make_absolute(*self->paths, path)) {
+            json_decref(job);
+            return ag_fail(err, ARGOSY_EINVAL, "%s: %s", *self->paths, strerror(ENAMETOOLONG));
+        }
+        self->paths++;
+        if (json_object_set_new(job, "path", json_string(path)) < 0) {
+            json_decref(job);
+            job = NULL;
+        }
+    }
+    self->takes_input = false;
     if (job == NULL)
         return ag_fail(err, ARGOSY_EINVAL, "a path that is not UTF-8");
     globs = json_array();
@@ -206,9 +216,12 @@ int cli_analyze(struct cli *cli)
 
     source.paths =
         ag_options_operands(cli->options) + (ag_options_command(cli->options) == AG_COMMAND_RUN);
-    if (source.paths[0] == NULL)
+    source.takes_input = source.paths[0] == NULL && ag_options_given(cli->options, AG_OPT_AFTER);
+    if (source.paths[0] == NULL && !source.takes_input)
         return cli_fail(cli, EXIT_USAGE, "PATH... is missing; --help tells more");
-    if (source.paths[1] == NULL)
+    if (source.paths[0] == NULL)
+        snprintf(title, sizeof title, "analyze what came before");
+    else if (source.paths[1] == NULL)
         snprintf(title, sizeof title, "analyze %s", source.paths[0]);
     else
         snprintf(title, sizeof title, "analyze");

@@ -205,7 +205,7 @@ static struct outcome analyze(json_t *payload, const char *root, int stop_reason
     atomic_int stop = stop_reason;
 
     assert_ok(ag_json_to_msgpack(payload, &buffer));
-    analyze_run(ag_buffer_bytes(&buffer), &roots, &stop, &outcome);
+    analyze_run(ag_buffer_bytes(&buffer), (struct ag_bytes){0}, &roots, &stop, &outcome);
     ag_buffer_free(&buffer);
     json_decref(payload);
     return outcome;

@@ -9,6 +9,7 @@
 #include "common/error.h"
 #include "common/limits.h"
 #include "common/list.h"
+#include "common/proto.h"
 #include "common/wire.h"
 #include "worker/analyze/source.h"
 #include "worker/analyze/tally.h"
@@ -114,7 +115,29 @@ static const char *read_wish(struct wish *wish, struct ag_bytes payload)
     }
     if (reader.failed)
         return "the payload must be a map with text keys";
-    return wish->path[0] != '\0' ? NULL : "'path' is missing";
+    return NULL;
+}
+
+/* The file that a fetch before it has written. */
+static void take_input(struct wish *wish, struct ag_bytes inputs)
+{
+    struct proto_input input;
+    struct ag_reader reader;
+    uint32_t pairs;
+
+    if (wish->path[0] != '\0' || !ag_proto_next_input(&inputs, &input) ||
+        ag_wire_check(input.result, AG_WIRE_DEPTH_MAX, AG_BODY_OBJECTS_MAX) < 0)
+        return;
+    reader = ag_reader_of(input.result);
+    pairs = ag_read_map(&reader);
+    for (uint32_t i = 0; i < pairs && !reader.failed; i++) {
+        struct ag_bytes key = ag_read_text(&reader, AG_NAME_BYTES_MAX);
+
+        if (ag_bytes_are(key, "file"))
+            read_path(wish, &reader);
+        else
+            ag_read_skip(&reader);
+    }
 }
 
 static void wish_fini(struct wish *wish)
@@ -366,8 +389,8 @@ static void analyze(const struct wish *wish, const char *path, const atomic_int 
     ag_buffer_free(&self.troubles);
 }
 
-void analyze_run(struct ag_bytes payload, const struct analyze_roots *roots, const atomic_int *stop,
-                 struct outcome *outcome)
+void analyze_run(struct ag_bytes payload, struct ag_bytes inputs, const struct analyze_roots *roots,
+                 const atomic_int *stop, struct outcome *outcome)
 {
     struct wish *wish = calloc(1, sizeof *wish);
     const char *wrong;
@@ -378,6 +401,9 @@ void analyze_run(struct ag_bytes payload, const struct analyze_roots *roots, con
         return;
     }
     wrong = read_wish(wish, payload);
+    take_input(wish, inputs);
+    if (wrong == NULL && wish->path[0] == '\0')
+        wrong = "'path' is missing";
     if (wrong != NULL)
         outcome_fail(outcome, "rejected.payload", false, wish->path[0] ? wish->path : NULL,
                      "analyze: %s", wrong);
@@ -406,7 +432,7 @@ static void work(void *arg)
     const struct analyze *self = task->handler_data;
 
     if (atomic_load(&task->stop) == STOP_NONE)
-        analyze_run(task->payload, &self->roots, &task->stop, &task->outcome);
+        analyze_run(task->payload, task->inputs, &self->roots, &task->stop, &task->outcome);
 }
 
 static void done(void *arg)

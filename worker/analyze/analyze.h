@@ -23,8 +23,9 @@ struct analyze_roots {
 int analyze_handler_new(struct handler **out, pool_t *pool, const struct analyze_roots *roots,
                         unsigned slots, struct argosy_error *err);
 
-/* One job: payload {"path", "by", "exclude"}; fills the outcome. */
-void analyze_run(struct ag_bytes payload, const struct analyze_roots *roots, const atomic_int *stop,
-                 struct outcome *outcome);
+/* One job: payload {"path", "by", "exclude"}; without a path the file that the first of its inputs has
+ * made ("file" of its result). Fills the outcome. */
+void analyze_run(struct ag_bytes payload, struct ag_bytes inputs, const struct analyze_roots *roots,
+                 const atomic_int *stop, struct outcome *outcome);
 
 #endif

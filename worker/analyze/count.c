@@ -29,15 +29,16 @@ struct heredoc {
 struct text {
     struct scan scan;
     const struct lexer *lexer;
-    size_t code_from; /* where the run of code in hand began */
-    size_t last;      /* the last byte of code before it that is no white space, or NOWHERE */
-    size_t level;     /* of a raw string or a long bracket: how many # or = */
+    size_t code_from;       /* where the run of code in hand began */
+    size_t last;            /* the last byte of code before it that is no white space, or NOWHERE */
+    size_t level;           /* of a raw string or a long bracket: how many # or = */
     size_t mark, mark_size; /* of a C++ raw string */
     size_t heredocs_count, heredoc_tries;
     struct heredoc heredocs[HEREDOCS_MAX];
 };
 
-/* ---- looking around ---------------------------------------------------------------------------- */
+/* ---- looking around ----------------------------------------------------------------------------
+ */
 
 static bool is_word(uint8_t byte)
 {
@@ -84,14 +85,15 @@ static size_t long_bracket(const struct text *self, size_t at, uint8_t bracket)
     return byte_at(self, end) == bracket ? end - at - 1 : NOWHERE;
 }
 
-/* ---- does a token begin here? ------------------------------------------------------------------ */
+/* ---- does a token begin here? ------------------------------------------------------------------
+ */
 
 /* After # in assembly: does the preprocessor speak? */
 static bool is_directive(const struct text *self, size_t at)
 {
-    static const char *const words[] = {"define", "include", "if",    "ifdef",   "ifndef", "elif",
-                                        "else",   "endif",   "undef", "warning", "error",  "pragma",
-                                        "line"};
+    static const char *const words[] = {"define", "include", "if",    "ifdef", "ifndef",
+                                        "elif",   "else",    "endif", "undef", "warning",
+                                        "error",  "pragma",  "line"};
 
     while (byte_at(self, at) == ' ' || byte_at(self, at) == '\t')
         at++;
@@ -161,8 +163,8 @@ static bool is_char_literal(const struct text *self, size_t at)
     uint8_t before = byte_before(self, at), next = byte_at(self, at + 1);
     size_t end = at + 2;
 
-    if (is_word(before) && !(strchr("bBuUL", before) != NULL && at > 1 &&
-                             !is_word(self->scan.data[at - 2])))
+    if (is_word(before) &&
+        !(strchr("bBuUL", before) != NULL && at > 1 && !is_word(self->scan.data[at - 2])))
         return false;
     if (next == '\\')
         return true;
@@ -280,7 +282,8 @@ static bool token_begins(struct text *self, const struct token *token, size_t at
     return false;
 }
 
-/* ---- comments ---------------------------------------------------------------------------------- */
+/* ---- comments ----------------------------------------------------------------------------------
+ */
 
 /* Each of these takes the position behind the opening marker and returns the first one behind the
  * token; a newline that ends a token is left to whoever comes next. */
@@ -358,7 +361,8 @@ static size_t run_block(struct text *self, const struct token *token, size_t at)
     return at;
 }
 
-/* ---- strings ----------------------------------------------------------------------------------- */
+/* ---- strings -----------------------------------------------------------------------------------
+ */
 
 /* Where does the closing quote end if it begins at `at`? NOWHERE if it does not. */
 static size_t close_of(const struct text *self, const struct token *token, size_t at)
@@ -461,7 +465,7 @@ static size_t run_string(struct text *self, const struct token *token, size_t at
 {
     struct scan *scan = &self->scan;
     const struct language_string *string = token->string;
-    enum scan_paint paint = is_comment                       ? SCAN_COMMENT
+    enum scan_paint paint = is_comment                      ? SCAN_COMMENT
                             : (string->rules & STRING_TEXT) ? SCAN_CODE
                                                             : SCAN_STRING;
     unsigned holds = paint & (LINE_CODE | LINE_COMMENT);
@@ -492,7 +496,8 @@ static size_t run_string(struct text *self, const struct token *token, size_t at
     return at;
 }
 
-/* ---- here-documents ---------------------------------------------------------------------------- */
+/* ---- here-documents ----------------------------------------------------------------------------
+ */
 
 /* `at` stands on '<'. Remembers what begins on the next line; returns the position behind the word,
  * or NOWHERE if there is none. */
@@ -546,7 +551,8 @@ static size_t run_heredoc(struct text *self, const struct heredoc *doc, size_t a
         while (doc->indented && word < end && scan_is_white(scan->data[word]))
             word++;
         behind = word + doc->word_size;
-        if (behind <= end && memcmp(scan->data + word, scan->data + doc->word, doc->word_size) == 0 &&
+        if (behind <= end &&
+            memcmp(scan->data + word, scan->data + doc->word, doc->word_size) == 0 &&
             (self->lexer->heredoc == 'p'
                  ? !is_word(byte_at(self, behind))
                  : behind == end || (behind + 1 == end && scan->data[behind] == '\r'))) {
@@ -561,7 +567,8 @@ static size_t run_heredoc(struct text *self, const struct heredoc *doc, size_t a
     return at;
 }
 
-/* ---- code -------------------------------------------------------------------------------------- */
+/* ---- code --------------------------------------------------------------------------------------
+ */
 
 /* A token begins at `at`: run over it. */
 static size_t run_token(struct text *self, const struct token *token, size_t at)
@@ -666,7 +673,8 @@ static void run(struct text *self, size_t at)
     }
 }
 
-/* ---- the calls ---------------------------------------------------------------------------------- */
+/* ---- the calls ----------------------------------------------------------------------------------
+ */
 
 counter_t *counter_new(void)
 {

@@ -607,7 +607,7 @@ static void describe(const struct wcore_attempt *attempt, struct proto_result *o
                                  .run_ms = attempt->ran_ms,
                                  .type = ag_bytes_of_text(""),
                                  .message = ag_bytes_of_text(attempt->message)};
-    if (report->result.size > 0 && attempt->outcome == PROTO_SUCCEEDED)
+    if (report->result.size > 0)
         out->result = ag_buffer_bytes(&report->result);
     if (report->error.size > 0)
         out->error = ag_buffer_bytes(&report->error);

@@ -164,8 +164,12 @@ static void judge(struct child *self)
 
 static void close_watch(struct watch *watch)
 {
-    if (watch->fd >= 0)
-        close(watch->fd); /* epoll forgets it by itself */
+    if (watch->fd < 0)
+        return;
+    /* A child that was forked just now has a copy until it runs its program: closing alone would
+     * leave it in the epoll. */
+    epoll_ctl(watch->child->exec->epoll, EPOLL_CTL_DEL, watch->fd, NULL);
+    close(watch->fd);
     watch->fd = -1;
 }
 
