@@ -312,6 +312,14 @@
     X(SINCE_NOW, "new", 0, FLAG, NULL, 0, 1, "", AG_FOR(EVENTS), SELECTION,                             \
       "Only what happens from now on, not what the broker still remembers.")                            \
                                                                                                         \
+    X(JOBLOG, "joblog", 0, TEXT, NULL, 1, 4096, "FILE", AG_FOR_BATCHES, OUTPUT,                         \
+      "Write a line for each job that has ended, in GNU parallel's format.")                            \
+    X(RESUME_BATCH, "resume", 0, FLAG, NULL, 0, 1, "", AG_FOR_BATCHES | AG_FLAG_ONLY, OUTPUT,           \
+      "Do not do again what the --joblog of an earlier run over the same input lists.")                 \
+    X(RESUME_FAILED, "resume-failed", 0, FLAG, NULL, 0, 1, "", AG_FOR_BATCHES | AG_FLAG_ONLY, OUTPUT,   \
+      "Likewise, but do again what has failed.")                                                        \
+    X(RESULTS_DIR, "results", 0, TEXT, NULL, 1, 4096, "DIR", AG_FOR_BATCHES, OUTPUT,                    \
+      "Write the JSON line of each job to DIR/N.json, N its place in the input from 1.")                \
     X(PARTIAL, "partial", 0, FLAG, NULL, 0, 1, "", AG_FOR_BATCHES | AG_FOR(WAIT), OUTPUT,               \
       "With --json: print progress and partial results too, as {\"progress\": ...} lines.")             \
     X(ORDERED, "ordered", 0, FLAG, NULL, 0, 1, "", AG_FOR_BATCHES, OUTPUT,                           \

@@ -1,10 +1,13 @@
 #include "client/cli/submission.h"
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "client/cli/fleet.h"
+#include "client/cli/joblog.h"
 #include "client/cli/jobs.h"
 #include "client/cli/progress.h"
 #include "common/clock.h"
@@ -211,7 +214,8 @@ struct submission {
     uint64_t running;
     struct progress progress;
     struct ordered ordered;
-    bool is_ordered, is_race, has_keys;
+    struct joblog log;
+    bool is_ordered, is_race, has_keys, is_unwritable;
     argosy_batch *then; /* the job that comes after the batch; NULL: none, or not yet */
     int exit_code;
     int64_t idle_since;     /* INT64_MAX: somebody works on it, or people have been told */
@@ -285,8 +289,14 @@ static int feed(struct submission *self, bool *is_waiting, struct argosy_error *
             argosy_batch_seal(self->batch);
             self->is_sealed = true;
             self->progress.total = self->submitted;
+            if (self->log.skipped > 0)
+                cli_say(self->cli, "%llu of %llu were done before",
+                        (unsigned long long)self->log.skipped,
+                        (unsigned long long)self->log.sequence);
             return 0;
         }
+        if (!self->has_payload && joblog_skips(&self->log))
+            continue;
         self->has_payload = true;
         self->job.payload = self->payload.data;
         self->job.payload_size = self->payload.size;
@@ -297,6 +307,8 @@ static int feed(struct submission *self, bool *is_waiting, struct argosy_error *
             return 0;
         if (rc < 0)
             return rc;
+        if (!joblog_submitted(&self->log))
+            return ARGOSY_ENOMEM;
         self->has_payload = false;
         self->submitted++;
         if (ag_options_flag(self->cli->options, AG_OPT_IDS))
@@ -305,9 +317,33 @@ static int feed(struct submission *self, bool *is_waiting, struct argosy_error *
     return 0;
 }
 
+/* --results: a file for each job. */
+static void keep_result(struct submission *self, const struct argosy_event *event)
+{
+    const char *folder = ag_options_text(self->cli->options, AG_OPT_RESULTS_DIR);
+    char path[4400];
+    json_t *json;
+    FILE *file;
+
+    if (folder == NULL || self->is_unwritable)
+        return;
+    snprintf(path, sizeof path, "%s/%u.json", folder, joblog_sequence(&self->log, event->index));
+    file = fopen(path, "we");
+    json = event_to_json(event);
+    if (file == NULL || json_dumpf(json, file, JSON_COMPACT | JSON_REAL_PRECISION(15)) < 0 ||
+        fputc('\n', file) == EOF || fclose(file) != 0) {
+        self->is_unwritable = true;
+        cli_fail(self->cli, 0, "--results: cannot write %s: %s; the batch goes on", path,
+                 strerror(errno));
+    }
+    json_decref(json);
+}
+
 static void on_job(struct submission *self, const struct argosy_event *event)
 {
     self->ended++;
+    joblog_ended(&self->log, self->cli, event);
+    keep_result(self, event);
     self->counts.succeeded += event->state == ARGOSY_SUCCEEDED;
     self->counts.failed += event->state == ARGOSY_FAILED;
     self->counts.cancelled += event->state == ARGOSY_CANCELLED;
@@ -565,6 +601,15 @@ static int follow(struct submission *self)
     return self->exit_code;
 }
 
+static int make_results(const struct cli *cli)
+{
+    const char *folder = ag_options_text(cli->options, AG_OPT_RESULTS_DIR);
+
+    if (folder == NULL || mkdir(folder, 0777) == 0 || errno == EEXIST)
+        return 0;
+    return cli_fail(cli, EXIT_USAGE, "--results: cannot make %s: %s", folder, strerror(errno));
+}
+
 int submission_run(struct cli *cli, const struct job_source *source, print_result_fn *print)
 {
     struct submission self = {
@@ -575,6 +620,10 @@ int submission_run(struct cli *cli, const struct job_source *source, print_resul
         return code;
     self.payload = ag_buffer_empty(AG_PAYLOAD_BYTES_MAX);
     code = configure_job(&self);
+    if (code == 0)
+        code = joblog_open(&self.log, cli);
+    if (code == 0)
+        code = make_results(cli);
     cli_catch_signals();
     progress_start(&self.progress, cli);
     if (code == 0)
@@ -588,9 +637,13 @@ int submission_run(struct cli *cli, const struct job_source *source, print_resul
             print_report(cli, argosy_batch_report(self.batch), true);
         if (self.then != NULL && !argosy_report_is_empty(argosy_batch_report(self.then)))
             print_report(cli, argosy_batch_report(self.then), false);
+        if (self.is_unwritable && code == 0)
+            code = EXIT_SOME_FAILED;
         if (self.is_cancelled)
             code = EXIT_INTERRUPTED;
     }
+    if (joblog_close(&self.log, cli) != 0 && code == 0)
+        code = EXIT_SOME_FAILED;
     argosy_batch_destroy(&self.then);
     argosy_batch_destroy(&self.batch);
     ag_buffer_free(&self.payload);
