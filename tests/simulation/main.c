@@ -1,7 +1,7 @@
 /* argosy-simulate: plays seeds, one process for each core, and says which one breaks a promise.
  *
  *     argosy-simulate --seeds N [--from SEED] [--plant BUG] [--trace] [--jobs N]
- *     argosy-simulate --orders [--plant BUG]
+ *     argosy-simulate --orders[=EVENTS] [--plant BUG]
  *
  * Exit codes: 0 nothing was found, 1 something was, 2 usage.
  */
@@ -22,7 +22,8 @@ enum { EXIT_FOUND = 1, EXIT_USAGE_ERROR = 2, JOBS_MAX = 64 };
 
 struct wish {
     uint64_t seeds, from;
-    bool traces, orders;
+    bool traces;
+    uint64_t orders; /* of so many events; 0: seeds instead */
     const char *plant;
     long jobs;
 };
@@ -37,7 +38,7 @@ static int usage(FILE *out)
 {
     fprintf(out,
             "usage: argosy-simulate --seeds N [--from SEED] [--plant BUG] [--trace] [--jobs N]\n"
-            "       argosy-simulate --orders [--plant BUG]\n"
+            "       argosy-simulate --orders[=EVENTS] [--plant BUG]\n"
             "Plays seeds: a fleet in one process, with faults; exits 1 when a promise is broken.\n"
             "BUG is one that is planted into the broker, to see that it is found:\n");
 #define X(name, text, what) fprintf(out, "  %-18s %s\n", text, what);
@@ -133,11 +134,11 @@ static int play_all(const struct wish *wish)
     return code;
 }
 
-static int play_orders(void)
+static int play_orders(unsigned events)
 {
     double begin = seconds();
     unsigned long count = 0;
-    const char *broken = orders_run(&count);
+    const char *broken = orders_run(events, &count);
 
     if (broken != NULL)
         printf("%s\n", broken);
@@ -159,7 +160,7 @@ int main(int argc, char **argv)
     static const struct option options[] = {
         {"seeds", required_argument, NULL, 's'}, {"from", required_argument, NULL, 'f'},
         {"plant", required_argument, NULL, 'p'}, {"trace", no_argument, NULL, 't'},
-        {"jobs", required_argument, NULL, 'j'},  {"orders", no_argument, NULL, 'o'},
+        {"jobs", required_argument, NULL, 'j'},  {"orders", optional_argument, NULL, 'o'},
         {"help", no_argument, NULL, 'h'},        {0}};
     struct wish wish = {.jobs = sysconf(_SC_NPROCESSORS_ONLN)};
     uint64_t number = 0;
@@ -187,7 +188,10 @@ int main(int argc, char **argv)
             wish.jobs = (long)number;
             break;
         case 'o':
-            wish.orders = true;
+            wish.orders = ORDERS_EVENTS_MAX;
+            if (optarg != NULL)
+                is_fine = read_number(optarg, &wish.orders) && wish.orders > 0 &&
+                          wish.orders <= ORDERS_EVENTS_MAX;
             break;
         case 'h':
             return usage(stdout);
@@ -200,9 +204,9 @@ int main(int argc, char **argv)
             return EXIT_USAGE_ERROR;
         }
     }
-    if (optind < argc || (wish.seeds == 0) == !wish.orders)
+    if (optind < argc || (wish.seeds == 0) == (wish.orders == 0))
         return usage(stderr);
     if (wish.seeds == 1 || wish.traces)
         wish.jobs = 1;
-    return wish.orders ? play_orders() : play_all(&wish);
+    return wish.orders > 0 ? play_orders((unsigned)wish.orders) : play_all(&wish);
 }

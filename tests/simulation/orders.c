@@ -7,7 +7,6 @@
 #include "tests/simulation/sim.h"
 
 enum {
-    EVENTS = 8,
     JOBS = 3,
     CLIENT = 1,
     WORKER = 2,
@@ -134,6 +133,7 @@ static void result(struct world *self, unsigned peer, const struct proto_token *
  */
 
 static enum proto_policy policy;
+static unsigned events_count;
 
 static void submit(struct world *self, unsigned from, unsigned count)
 {
@@ -241,7 +241,7 @@ static const char *play(const int *order)
     if (world.core == NULL)
         abort();
     hello(&world, CLIENT, PROTO_CLIENT);
-    for (int i = 0; i < EVENTS && world.broken == NULL; i++)
+    for (unsigned i = 0; i < events_count && world.broken == NULL; i++)
         happen_one(&world, order[i]);
     if (world.broken == NULL)
         come_to_an_end(&world);
@@ -275,17 +275,18 @@ static const char *play_all(int *order, int size, unsigned long *count)
     return wrong;
 }
 
-const char *orders_run(unsigned long *count)
+const char *orders_run(unsigned events, unsigned long *count)
 {
     const char *wrong = NULL;
 
     *count = 0;
+    events_count = events;
     for (policy = PROTO_GATHER; policy <= PROTO_RACE && wrong == NULL; policy++) {
-        int order[EVENTS];
+        int order[ORDERS_EVENTS_MAX];
 
-        for (int i = 0; i < EVENTS; i++)
+        for (int i = 0; i < ORDERS_EVENTS_MAX; i++)
             order[i] = i;
-        wrong = play_all(order, EVENTS, count);
+        wrong = play_all(order, (int)events, count);
     }
     return wrong;
 }

@@ -237,7 +237,9 @@ void truth_succeeds(struct sim *self, const struct sim_task *task);
 void truth_restored(struct sim *self);
 void truth_at_the_end(struct sim *self);
 
-/* orders.c: every order of small sets of events; what went wrong, or NULL. *count counts orders. */
-const char *orders_run(unsigned long *count);
+/* orders.c: every order of the first `events` of a small set of events; what went wrong, or NULL.
+ * *count counts orders. */
+enum { ORDERS_EVENTS_MAX = 8 };
+const char *orders_run(unsigned events, unsigned long *count);
 
 #endif
