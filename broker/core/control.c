@@ -42,7 +42,7 @@ static int change_queue(core_t *self, const struct core_control *control, struct
         queue->paused = control->verb == VERB_PAUSE;
     core_tracef(self, "        queue %s: %s, limit %u", queue->name,
                 queue->paused ? "paused" : "open", queue->limit);
-    core_journal_other(self, RECORD_QUEUE, NULL, queue, NULL);
+    core_journal_other(self, RECORD_QUEUE, queue, NULL);
     queue_update(self, queue);
     return 0;
 }
@@ -163,7 +163,7 @@ static void remove_schedule(core_t *self, const struct core_control *control, st
         *reply = not_found("no such schedule (any more)");
         return;
     }
-    core_journal_other(self, RECORD_FORGET, &control->id, NULL, NULL);
+    core_journal_forget(self, SUBJECT_SCHEDULE, &control->id);
     schedule_free(self, AG_OWNER(node, struct schedule, node));
 }
 

@@ -87,23 +87,33 @@ uint64_t core_journal(core_t *self, enum core_record record, const struct job *j
         return self->records;
     effect = journal(self, record);
     effect->journal.id = job != NULL ? job->node.id : group->node.id;
+    effect->journal.number = job != NULL ? job->number : group->number;
+    if (effect->journal.number == 0)
+        effect->journal.number = self->records; /* this one makes it */
     effect->journal.job = job;
     effect->journal.group = group;
     return self->records;
 }
 
-void core_journal_other(core_t *self, enum core_record record, const struct ag_id *id,
-                        const struct queue *queue, const struct schedule *schedule)
+void core_journal_other(core_t *self, enum core_record record, const struct queue *queue,
+                        const struct schedule *schedule)
 {
     struct effect *effect;
 
     if (self->restoring)
         return;
     effect = journal(self, record);
-    if (id != NULL)
-        effect->journal.id = *id;
     effect->journal.queue = queue;
     effect->journal.schedule = schedule;
+}
+
+struct effect *core_journal_forget(core_t *self, enum core_subject subject, const struct ag_id *id)
+{
+    struct effect *effect = self->restoring ? &self->nowhere : journal(self, RECORD_FORGET);
+
+    effect->journal.subject = subject;
+    effect->journal.id = *id;
+    return effect;
 }
 
 int core_reserve_timers(core_t *self, size_t more)
@@ -433,6 +443,7 @@ core_t *core_new(const struct core_config *config)
     ag_link_init(&self->settling);
     ag_link_init(&self->settling_groups);
     self->recovery.owner = TIMER_RECOVERY;
+    self->scratch = ag_buffer_empty(AG_MESSAGE_BYTES_MAX);
     self->effects.items = malloc(EFFECTS_MAX * sizeof *self->effects.items);
     self->effects.capacity = EFFECTS_MAX;
     if (self->effects.items == NULL || !make_tables(self, config->seed) || !make_constants(self))
@@ -534,6 +545,7 @@ void core_destroy(core_t **self_p)
     ag_map_fini(&self->schedules);
     for (int i = 0; i < CONSTANTS_COUNT; i++)
         ag_buffer_free(&self->constants[i]);
+    ag_buffer_free(&self->scratch);
     free(self);
     *self_p = NULL;
 }

@@ -121,7 +121,7 @@ struct core_event {
 };
 
 enum effect_type {
-    EFFECT_JOURNAL,  /* make this durable; records are numbered from 1 in the order of these */
+    EFFECT_JOURNAL,  /* make this durable; records are numbered in the order of these */
     EFFECT_WELCOME,  /* tell the peer that its session stands */
     EFFECT_REJECT,   /* refuse the peer's message */
     EFFECT_CLOSE,    /* the peer's session is over: forget its connection */
@@ -139,17 +139,26 @@ enum effect_type {
 /* What changed, for the store: enough to restore the state from all records since the beginning.
  * core_write_record() turns one into bytes, core_restore() takes them back. */
 enum core_record {
-    RECORD_GROUP,   /* a new group */
-    RECORD_JOB,     /* a new job */
-    RECORD_SEAL,    /* the group takes no more jobs */
-    RECORD_STOP,    /* the group is being cancelled */
-    RECORD_CANCEL,  /* the job is being cancelled */
-    RECORD_ATTEMPT, /* an attempt ended, the job goes on */
-    RECORD_END,     /* the job ended */
-    RECORD_ENDED,   /* the group ended */
-    RECORD_FORGET,  /* the job, group or schedule is deleted */
-    RECORD_QUEUE,   /* a queue was paused, resumed or limited */
-    RECORD_SCHEDULE /* a new schedule, or one that has fired */
+    RECORD_GROUP,    /* a new group */
+    RECORD_JOB,      /* a new job */
+    RECORD_SEAL,     /* the group takes no more jobs */
+    RECORD_STOP,     /* the group is being cancelled */
+    RECORD_CANCEL,   /* the job is being cancelled */
+    RECORD_ATTEMPT,  /* an attempt ended, the job goes on */
+    RECORD_END,      /* the job ended */
+    RECORD_ENDED,    /* the group ended */
+    RECORD_FORGET,   /* the job, group or schedule is deleted */
+    RECORD_QUEUE,    /* a queue was paused, resumed or limited */
+    RECORD_SCHEDULE, /* a new schedule, or one that has fired */
+    RECORD_GONE /* never written by the core: what a store that forgets has summed up of a group */
+};
+
+/* Of what a RECORD_FORGET is. */
+enum core_subject { SUBJECT_JOB, SUBJECT_GROUP, SUBJECT_SCHEDULE };
+
+/* What forgotten jobs leave behind in the counts of their group. */
+struct core_gone {
+    uint64_t succeeded, failed, cancelled, retried, unconfirmed, busy_ms;
 };
 
 struct queue;
@@ -162,10 +171,15 @@ struct effect {
         struct {
             enum core_record record;
             struct ag_id id;       /* of the job or group */
+            uint64_t number;       /* of the job or group: its first record's */
             const struct job *job; /* one of the four; none for RECORD_FORGET */
             const struct group *group;
             const struct queue *queue;
             const struct schedule *schedule;
+            enum core_subject subject; /* of RECORD_FORGET, and the rest as well */
+            uint64_t ended;            /* of a job: the number of its RECORD_END */
+            uint64_t group_number;     /* of the group that it is in; 0 none */
+            struct core_gone gone;
         } journal;
         struct {
             enum proto_role role;
@@ -282,11 +296,18 @@ int64_t core_deadline(const core_t *self);
 /* ---- the journal ----------------------------------------------------------------------------- */
 
 /* Append an EFFECT_JOURNAL as bytes; its pointers count until the next step. */
-void core_write_record(const core_t *self, const struct effect *journal, struct ag_buffer *out);
+void core_write_record(core_t *self, const struct effect *journal, struct ag_buffer *out);
 
-/* Take back one record, in the order in which they were written, into a core that has seen no event
- * yet. ARGOSY_EPROTO: the bytes are no record, or fit to nothing before them; ARGOSY_ENOMEM. */
-int core_restore(core_t *self, int64_t now, struct ag_bytes record, struct argosy_error *err);
+/* Take back one record with its number, in the order in which they were written, into a core that
+ * has seen no event yet. Records of what was forgotten may be left out, together: a job's with its
+ * RECORD_FORGET, a group's with those of its jobs; a RECORD_GONE right behind its RECORD_GROUP
+ * tells then what is missing. ARGOSY_EPROTO: the bytes are no record, or fit to nothing before
+ * them; ARGOSY_ENOMEM. */
+int core_restore(core_t *self, int64_t now, uint64_t number, struct ag_bytes record,
+                 struct argosy_error *err);
+
+/* All is restored: records of this life are numbered from the one after `last`. */
+void core_restored(core_t *self, uint64_t last);
 
 /* ---- telling --------------------------------------------------------------------------------- */
 

@@ -93,7 +93,7 @@ void group_accept(core_t *self, struct group *group, struct job *place, uint32_t
         group->place = place;
         place->extra->inside = group;
     }
-    core_journal(self, RECORD_GROUP, NULL, group);
+    group->number = core_journal(self, RECORD_GROUP, NULL, group);
     core_tracef(self, "        group %s: open", ag_id_print(&group->node.id, id));
     happen(self, "group", "open", &group->node.id, NULL);
     if (place != NULL)
@@ -200,14 +200,17 @@ static void end_place(core_t *self, struct group *group)
         job_enter(self, place, state);
 }
 
-static void end_if_done(core_t *self, struct group *group)
+bool group_is_done(const struct group *group)
+{
+    return group->sealed && !group->is_ended &&
+           group->ended_count + PLANTED(GROUP_EARLY) >= group->counts.total;
+}
+
+void group_end(core_t *self, struct group *group)
 {
     uint32_t ttl_ms = group->ttl_ms > 0 ? group->ttl_ms : self->config.result_ttl_ms;
     char id[AG_ID_TEXT_SIZE];
 
-    if (!group->sealed || group->is_ended ||
-        group->ended_count + PLANTED(GROUP_EARLY) < group->counts.total)
-        return;
     group->is_ended = true;
     group->ended_at = self->now;
     if (group->counts.succeeded < group->successes_min && group->failure[0] == '\0')
@@ -222,7 +225,9 @@ static void end_if_done(core_t *self, struct group *group)
     end_place(self, group);
 }
 
-/* What its policy makes of the counts. */
+/* What its policy makes of the counts, and whether that was all. While restoring nothing is
+ * decided: what was decided then has records of its own, and some of what led to it may be
+ * forgotten. */
 static void judge(core_t *self, struct group *group)
 {
     const struct proto_counts *n = &group->counts;
@@ -231,10 +236,14 @@ static void judge(core_t *self, struct group *group)
         (group->failures_percent == 0 ||
          (group->sealed && 100 * n->failed > group->failures_percent * n->total));
 
+    if (self->restoring)
+        return;
     if (group->policy == PROTO_TASKGROUP && failed_too_often)
         group_cancel(self, group, "", group->is_gentle);
     else if (group->successes > 0 && n->succeeded >= group->successes)
         group_cancel(self, group, "", group->is_gentle);
+    if (group_is_done(group))
+        group_end(self, group);
 }
 
 void group_on_job_end(core_t *self, struct group *group, struct job *job)
@@ -244,7 +253,6 @@ void group_on_job_end(core_t *self, struct group *group, struct job *job)
     for (struct ag_link *at = group->watches.next; at != &group->watches; at = at->next)
         watch_due(self, AG_OWNER(at, struct watch, of_target));
     judge(self, group);
-    end_if_done(self, group);
 }
 
 /* Sealed, and everything in it as well: nothing can be added any more, so it may be waited for. */
@@ -267,7 +275,6 @@ void group_seal(core_t *self, struct group *group)
     happen(self, "group", "sealed", &group->node.id, NULL);
     complete(group);
     judge(self, group); /* a share of failures counts once the total is known */
-    end_if_done(self, group);
 }
 
 /* Nothing of it begins from now on; the sweep ends what waits and, unless `spares`, stops what
@@ -297,10 +304,25 @@ void group_cancel(core_t *self, struct group *group, const char *failure, bool s
     ag_list_append(&self->sweeps, &group->sweep);
 }
 
+/* What its place leaves in the counts of its parent, which may have released that already. */
+static struct core_gone gone_place(const struct group *group)
+{
+    enum job_state state = group->place != NULL ? group->place->state : group_outcome(group);
+
+    return (struct core_gone){.succeeded = state == JOB_SUCCEEDED,
+                              .failed = state == JOB_FAILED,
+                              .cancelled = state == JOB_CANCELLED};
+}
+
 /* After its time nobody remembers it: out of the table at once, its jobs slice by slice. */
 void group_begin_to_forget(core_t *self, struct group *group)
 {
-    core_journal_other(self, RECORD_FORGET, &group->node.id, NULL, NULL);
+    struct effect *effect = core_journal_forget(self, SUBJECT_GROUP, &group->node.id);
+
+    effect->journal.number = group->number;
+    effect->journal.group_number = group->parent != NULL ? group->parent->number : 0;
+    if (group->parent != NULL)
+        effect->journal.gone = gone_place(group);
     watch_forget(self, &group->watches);
     group->is_forgotten = true;
     orphan_children(group);

@@ -421,7 +421,6 @@ void job_accept(core_t *self, struct job *job, int64_t due_at)
     if (!job_is_place(job))
         ag_map_add(&self->jobs, &job->node);
     ag_list_append(&self->all_jobs, &job->all);
-    job->number = ++self->jobs_number;
     self->bytes += job_bytes(job);
     self->counters.submitted++;
     job->since = self->now;
@@ -431,7 +430,7 @@ void job_accept(core_t *self, struct job *job, int64_t due_at)
     queue_count(job->lane->queue, job->state, 1);
     core_tracef(self, "        job %s: %s", ag_id_print(&job->node.id, id),
                 job_state_name(job->state));
-    core_journal(self, RECORD_JOB, job, NULL);
+    job->number = core_journal(self, RECORD_JOB, job, NULL);
     if (group != NULL) {
         group->counts.total++;
         group_count(self, group, job->state, 1);
@@ -474,12 +473,22 @@ void job_requeue(core_t *self, struct job *job)
         job_cancel(self, job);
 }
 
+static void journal_forget(core_t *self, const struct job *job)
+{
+    struct effect *effect = core_journal_forget(self, SUBJECT_JOB, &job->node.id);
+
+    effect->journal.number = job->number;
+    effect->journal.ended = job->ended_record;
+    effect->journal.group_number = job->lane->group != NULL ? job->lane->group->number : 0;
+    effect->journal.gone = core_gone_of(job);
+}
+
 void job_forget(core_t *self, struct job *job)
 {
     AG_ASSERT(job_has_ended(job));
     watch_forget(self, &job->watches);
-    if (!job_is_place(job))
-        core_journal_other(self, RECORD_FORGET, &job->node.id, NULL, NULL);
+    if (!job_is_place(job)) /* that goes with its group */
+        journal_forget(self, job);
     self->states[job->state]--;
     self->counters.deleted++;
     self->bytes -= job_bytes(job);

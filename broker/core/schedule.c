@@ -88,7 +88,7 @@ void schedule_start(core_t *self, struct schedule *schedule)
     ag_list_append(&self->all_schedules, &schedule->all);
     if (schedule->next_unix_ms == 0)
         schedule->next_unix_ms = next_after(self, schedule, core_unix_ms(self) - 1);
-    core_journal_other(self, RECORD_SCHEDULE, NULL, NULL, schedule);
+    core_journal_other(self, RECORD_SCHEDULE, NULL, schedule);
     arm(self, schedule);
 }
 
@@ -153,6 +153,6 @@ void schedule_on_timer(core_t *self, struct schedule *schedule)
     schedule->fired += fires;
     schedule->next_unix_ms =
         next_after(self, schedule, schedule->catch_up == CATCH_UP_ALL ? tick : now);
-    core_journal_other(self, RECORD_SCHEDULE, NULL, NULL, schedule);
+    core_journal_other(self, RECORD_SCHEDULE, NULL, schedule);
     arm(self, schedule);
 }

@@ -100,8 +100,7 @@ static bool may_be_adopted(const core_t *self, const struct job *job, struct ses
                            const struct proto_token *token)
 {
     return job != NULL && job->worker == NULL && token->epoch < self->config.epoch &&
-           token->attempt > job->attempt &&
-           offer_of(worker, job->lane->kind) != NULL &&
+           token->attempt > job->attempt && offer_of(worker, job->lane->kind) != NULL &&
            (job->state == JOB_QUEUED || job->state == JOB_SCHEDULED ||
             job->state == JOB_CANCELLING);
 }

@@ -134,7 +134,7 @@ struct job {
     struct ag_bytes payload, result, error; /* owned, but `error` may be a constant */
     char *selectors;                        /* NULL: the worker decides what is worth a retry */
     struct ag_retry retry;
-    uint64_t number;       /* in the order of acceptance */
+    uint64_t number;       /* of the record that made it: the order of acceptance */
     uint64_t epoch;        /* of the attempt in hand */
     uint64_t ended_record; /* the number of the record that ended it */
     int64_t since;         /* when it entered its state */
@@ -222,6 +222,7 @@ struct group {
     struct job **ended; /* in the order in which they ended; NULL once released */
     size_t ended_count, ended_capacity;
     size_t released_count; /* the first so many are released */
+    uint64_t number;       /* of the record that made it */
     struct proto_counts counts;
     uint64_t ended_record, busy_ms;
     int64_t accepted_at, ended_at;
@@ -322,7 +323,7 @@ struct core {
     struct ag_link settling, settling_groups;
     struct happening happenings[HAPPENINGS_MAX];
     uint64_t happenings_count;
-    uint64_t kinds_count, queues_count, workers, clients, jobs_number, ungrouped_live;
+    uint64_t kinds_count, queues_count, workers, clients, ungrouped_live;
     uint32_t ungrouped_lanes;
     uint64_t states[JOB_STATES_COUNT];
     uint64_t bytes;
@@ -330,7 +331,9 @@ struct core {
     struct answer *answers; /* a ring */
     size_t answers_first, answers_count, answers_capacity;
     struct effects effects;
-    void **trash; /* what effects of this step point at: freed at the next */
+    struct effect nowhere;    /* filled in while restoring, for nobody */
+    struct ag_buffer scratch; /* of the record that is being written */
+    void **trash;             /* what effects of this step point at: freed at the next */
     size_t trash_count, trash_capacity;
     int64_t now;
     struct timer recovery; /* while set nothing begins: workers may come back with what they hold */
@@ -348,9 +351,11 @@ __attribute__((format(printf, 2, 3))) void core_tracef(core_t *self, const char 
 struct effect *core_emit(core_t *self, enum effect_type type, uint32_t peer);
 uint64_t core_journal(core_t *self, enum core_record record, const struct job *job,
                       const struct group *group);
-/* Of queues, schedules, and what is forgotten. */
-void core_journal_other(core_t *self, enum core_record record, const struct ag_id *id,
-                        const struct queue *queue, const struct schedule *schedule);
+/* Of queues and schedules. */
+void core_journal_other(core_t *self, enum core_record record, const struct queue *queue,
+                        const struct schedule *schedule);
+/* The last record of something; the caller fills in what the store needs to sum up. Never NULL. */
+struct effect *core_journal_forget(core_t *self, enum core_subject subject, const struct ag_id *id);
 /* Room for `count` answers and pieces of trash more. ARGOSY_ENOMEM. */
 int core_reserve_answers(core_t *self, size_t count);
 /* Room for the timers of everything there is and `more`. ARGOSY_ENOMEM. */
@@ -407,6 +412,8 @@ uint64_t job_bytes(const struct job *job);
 struct extra *job_extra(struct job *job); /* made if there is none; NULL: no memory */
 /* What was submitted, pointing into the job; `after` is the caller's. */
 void job_describe(const struct job *job, struct proto_submit_job *out);
+/* What it leaves in the counts of its group when it is forgotten. */
+struct core_gone core_gone_of(const struct job *job);
 
 /* group.c */
 struct group *group_find(const core_t *self, const struct ag_id *id);
@@ -417,6 +424,8 @@ int group_reserve(struct group *group, size_t more);
 void group_count(core_t *self, struct group *group, enum job_state state, int by);
 void group_on_job_end(core_t *self, struct group *group, struct job *job);
 void group_seal(core_t *self, struct group *group);
+bool group_is_done(const struct group *group); /* it could end now */
+void group_end(core_t *self, struct group *group);
 /* Nothing of it begins from now on. `failure` is a constant; `spares`: what runs may end. */
 void group_cancel(core_t *self, struct group *group, const char *failure, bool spares);
 void group_on_timer(core_t *self, struct group *group);

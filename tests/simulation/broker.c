@@ -9,16 +9,9 @@
 
 static void append_record(struct sim *self, const struct effect *effect)
 {
-    size_t begin = self->journal.size;
-    uint32_t size = 0;
-
-    ag_buffer_append(&self->journal, &size, sizeof size);
-    core_write_record(self->core, effect, &self->journal);
-    if (self->journal.failed)
-        abort();
-    size = (uint32_t)(self->journal.size - begin - sizeof size);
-    memcpy(self->journal.data + begin, &size, sizeof size);
-    self->appended++;
+    ag_buffer_clear(&self->record);
+    core_write_record(self->core, effect, &self->record);
+    journal_append(&self->journal, ++self->appended, ag_buffer_bytes(&self->record));
 }
 
 /* What a step has written becomes durable as a whole, some time later. */
@@ -288,6 +281,7 @@ void broker_commit(struct sim *self)
     self->ends_committed = last + 1;
     self->committed = end->records;
     self->durable = end->bytes;
+    self->durable_records = end->records;
     self->commit_at =
         self->ends_committed < self->ends_count ? self->now + between(self, 1, 6) : INT64_MAX;
     step(self, &(struct core_event){.type = CORE_COMMITTED, .committed = self->committed});
@@ -299,23 +293,26 @@ void broker_commit(struct sim *self)
 void broker_start(struct sim *self)
 {
     struct argosy_error err = {0};
-    uint32_t size;
+    struct ag_bytes record;
+    uint64_t number = 0;
 
+    if (chance(self, 50)) { /* as a store does it all the time */
+        journal_fold(&self->journal);
+        self->durable = self->journal.size;
+    }
     self->config.epoch++;
     self->config.seed = ag_random_next(&self->random);
     self->core = core_new(&self->config);
     if (self->core == NULL)
         abort();
-    for (size_t at = 0; at < self->durable; at += sizeof size + size) {
-        memcpy(&size, self->journal.data + at, sizeof size);
-        if (core_restore(self->core, self->now,
-                         ag_bytes_of(self->journal.data + at + sizeof size, size), &err) < 0) {
+    for (size_t at = 0; journal_next(&self->journal, &at, &number, &record);)
+        if (core_restore(self->core, self->now, number, record, &err) < 0) {
             sim_broken(self, "%s", err.message);
             break;
         }
-    }
+    core_restored(self->core, self->durable_records);
     self->broker_is_up = true;
-    self->appended = self->committed = 0;
+    self->appended = self->committed = self->durable_records;
     self->ends_count = self->ends_committed = 0;
     self->commit_at = INT64_MAX;
     if (self->durable > 0 && self->broken[0] == '\0') {
@@ -331,10 +328,13 @@ void broker_start(struct sim *self)
 void broker_crash(struct sim *self)
 {
     sim_trace(self, "the broker crashes");
-    if (chance(self, 30) && self->ends_count > self->ends_committed)
-        self->durable =
-            self->ends[between(self, (int64_t)self->ends_committed, (int64_t)self->ends_count - 1)]
-                .bytes;
+    if (chance(self, 30) && self->ends_count > self->ends_committed) {
+        const struct step_end *end = &self->ends[between(self, (int64_t)self->ends_committed,
+                                                         (int64_t)self->ends_count - 1)];
+
+        self->durable = end->bytes;
+        self->durable_records = end->records;
+    }
     self->journal.size = self->durable;
     core_destroy(&self->core);
     self->broker_is_up = false;
@@ -357,4 +357,5 @@ void broker_stop(struct sim *self)
     core_destroy(&self->core);
     free(self->ends);
     ag_buffer_free(&self->journal);
+    ag_buffer_free(&self->record);
 }

@@ -202,6 +202,7 @@ static void begin(struct sim *self, uint64_t seed, bool traces)
         ag_link_init(&self->peers[i].down);
     self->frame = self->text = ag_buffer_empty(AG_MESSAGE_BYTES_MAX);
     self->journal = ag_buffer_empty(64 << 20);
+    self->record = ag_buffer_empty(1 << 20);
     self->config = (struct core_config){.epoch = 1,
                                         .unix_offset_ms = 1000000,
                                         .heartbeat_ms = SIM_HEARTBEAT_MS,
@@ -212,7 +213,8 @@ static void begin(struct sim *self, uint64_t seed, bool traces)
                                         .bytes_max = 1 << 30};
     if (chance(self, 10)) { /* submitters are pushed back */
         self->config.jobs_max = 24;
-        self->config.result_ttl_ms = 20000; /* a reader that did not say goodbye frees its room then */
+        self->config.result_ttl_ms =
+            20000; /* a reader that did not say goodbye frees its room then */
     }
     broker_start(self);
     if (traces)

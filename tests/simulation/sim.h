@@ -17,6 +17,7 @@
 #include "client/port.h"
 #include "common/list.h"
 #include "common/random.h"
+#include "tests/simulation/fold.h"
 #include "worker/core/wcore.h"
 
 enum {
@@ -159,10 +160,11 @@ struct sim {
     struct core_config config;
     bool broker_is_up;
     int64_t broker_back_at, commit_at;
-    struct ag_buffer journal;     /* each record with its size in front */
-    size_t durable;               /* bytes of it that survive */
-    uint64_t appended, committed; /* records of this life */
-    struct step_end *ends;        /* of the steps of this life that wrote records */
+    struct ag_buffer journal;                      /* see fold.h */
+    struct ag_buffer record;                       /* under construction */
+    size_t durable;                                /* bytes of it that survive */
+    uint64_t appended, committed, durable_records; /* numbers of records */
+    struct step_end *ends; /* of the steps of this life that wrote records */
     size_t ends_count, ends_capacity, ends_committed;
     struct proto in, out;
     struct ag_buffer frame, text;

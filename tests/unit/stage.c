@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "tests/simulation/fold.h"
 #include "tests/unit/cmocka_prelude.h"
 
 enum { WATCH_NUMBER = 1 };
@@ -97,13 +98,10 @@ static void write_events(struct stage *self, const struct effect *effect)
 static void keep_record(struct stage *self, const struct effect *effect)
 {
     struct ag_buffer record = ag_buffer_empty(AG_MESSAGE_BYTES_MAX);
-    uint32_t size;
 
     core_write_record(self->core, effect, &record);
     assert_false(record.failed);
-    size = (uint32_t)record.size;
-    ag_buffer_append(&self->journal, &size, sizeof size);
-    ag_buffer_append(&self->journal, record.data, record.size);
+    journal_append(&self->journal, self->records, ag_buffer_bytes(&record));
     ag_buffer_free(&record);
 }
 
@@ -111,19 +109,18 @@ static void keep_record(struct stage *self, const struct effect *effect)
 void stage_restart(struct stage *self)
 {
     struct argosy_error err = {0};
-    uint32_t size;
+    struct ag_bytes record;
+    uint64_t number;
 
+    journal_fold(&self->journal);
     core_destroy(&self->core);
     self->config.epoch++;
     self->core = core_new(&self->config);
     assert_non_null(self->core);
-    for (size_t at = 0; at < self->journal.size; at += sizeof size + size) {
-        memcpy(&size, self->journal.data + at, sizeof size);
-        if (core_restore(self->core, self->now,
-                         ag_bytes_of(self->journal.data + at + sizeof size, size), &err) < 0)
+    for (size_t at = 0; journal_next(&self->journal, &at, &number, &record);)
+        if (core_restore(self->core, self->now, number, record, &err) < 0)
             fail_msg("%s", err.message);
-    }
-    self->records = 0;
+    core_restored(self->core, self->records);
     if (core_broken_invariant(self->core) != NULL)
         fail_msg("broken: %s", core_broken_invariant(self->core));
 }

@@ -17,7 +17,7 @@ struct stage {
     struct core_config config;
     int64_t now;
     uint64_t records;
-    bool slow_store;        /* commit only when stage_commit() is called */
+    bool slow_store; /* commit only when stage_commit() is called */
     uint32_t hellos;
     uint32_t slots;         /* of workers that say HELLO from now on; 0: a thousand */
     const char *tag;        /* likewise */

@@ -1,0 +1,81 @@
+/* record.h - one record of the journal: as a struct, and as bytes.
+ *
+ * Start here: struct record. journal.c fills one from the core's state, restore.c makes state of
+ * one, a store takes it apart into columns and puts it together again. A record is a msgpack array
+ * that begins with its type; a later version adds fields at the end. Times are unix time, for the
+ * clock of another life of the broker counts from elsewhere.
+ *
+ * A job or group is named by the number of the record that made it: its `number`.
+ *
+ * Pure. What a struct points at belongs to whoever filled it; record_read() points into the bytes.
+ */
+#ifndef BROKER_CORE_RECORD_H
+#define BROKER_CORE_RECORD_H
+
+#include "broker/core/core.h"
+
+struct record {
+    enum core_record type;
+    struct ag_id id; /* of the job, group or schedule; not for QUEUE */
+    uint64_t number; /* of the job or group; not for QUEUE and SCHEDULE */
+    union {
+        struct {
+            struct proto_group spec;
+            uint64_t parent; /* its number; 0 none */
+            uint64_t accepted_unix_ms;
+        } group;
+        struct {
+            struct proto_submit_job spec; /* `after`: what it still waits for */
+            uint64_t group;               /* its number; 0 none */
+            uint32_t mode;                /* how it waits: enum wait_mode */
+            uint64_t since_unix_ms, due_unix_ms;
+        } job;
+        struct {
+            uint32_t attempt, failures, losses;
+            uint64_t due_unix_ms;
+            uint32_t attempts_count; /* newest first; read them with ag_proto_next_attempt() */
+            struct ag_bytes attempts;
+        } attempt;
+        struct {
+            enum job_state state;
+            uint32_t attempt, failures, losses, releases, queued_ms, run_ms;
+            struct ag_bytes worker, result, error;
+            uint64_t since_unix_ms;
+            uint32_t attempts_count;
+            struct ag_bytes attempts;
+        } end;
+        struct {
+            struct ag_bytes failure;
+            bool spares;
+        } stop;
+        struct {
+            uint64_t unix_ms;
+        } ended;
+        struct {
+            enum core_subject subject;
+            uint64_t ended; /* of a job: the number of its END */
+            uint64_t group; /* of a job in a group, of a group in a group: that one's number */
+            struct core_gone gone;
+        } forget;
+        struct {
+            struct ag_bytes name;
+            bool paused;
+            uint32_t limit;
+        } queue;
+        struct {
+            struct ag_bytes name, job;
+            struct core_rule rule;
+            enum core_catch_up catch_up;
+            uint64_t next_unix_ms; /* UINT64_MAX: never again */
+            uint64_t fired;
+        } schedule;
+        struct core_gone gone;
+    };
+};
+
+void record_write(const struct record *record, struct ag_buffer *out);
+
+/* ARGOSY_EPROTO: the bytes are no record. */
+int record_read(struct ag_bytes bytes, struct record *out, struct argosy_error *err);
+
+#endif
