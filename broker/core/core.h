@@ -177,8 +177,9 @@ struct effect {
             const struct queue *queue;
             const struct schedule *schedule;
             enum core_subject subject; /* of RECORD_FORGET, and the rest as well */
-            uint64_t ended;            /* of a job: the number of its RECORD_END */
-            uint64_t group_number;     /* of the group that it is in; 0 none */
+            uint64_t ended; /* of a job: the number of its RECORD_END; of a group: its own when all
+                               of its jobs are forgotten, which follows a first one with 0 */
+            uint64_t group_number; /* of the group that it is in; 0 none */
             struct core_gone gone;
         } journal;
         struct {

@@ -409,6 +409,15 @@ static bool sweep_forget(core_t *self, struct group *group, int *left)
     return true;
 }
 
+/* Nothing is left of it: the store need not keep anything for its jobs any more. */
+static void free_forgotten(core_t *self, struct group *group)
+{
+    struct effect *effect = core_journal_forget(self, SUBJECT_GROUP, &group->node.id);
+
+    effect->journal.number = effect->journal.ended = group->number;
+    group_free(self, group);
+}
+
 void group_sweep(core_t *self)
 {
     int left = SLICE;
@@ -424,6 +433,6 @@ void group_sweep(core_t *self)
         }
         ag_link_remove(&group->sweep);
         if (group->is_forgotten)
-            group_free(self, group);
+            free_forgotten(self, group);
     }
 }

@@ -53,7 +53,7 @@ struct record {
         } ended;
         struct {
             enum core_subject subject;
-            uint64_t ended; /* of a job: the number of its END */
+            uint64_t ended; /* of a job: the number of its END; of a group: see core.h */
             uint64_t group; /* of a job in a group, of a group in a group: that one's number */
             struct core_gone gone;
         } forget;

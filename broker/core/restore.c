@@ -287,11 +287,16 @@ static void forget_group(core_t *self, struct group *group)
     group_free(self, group);
 }
 
-static int restore_forget(core_t *self, const struct ag_id *id, struct argosy_error *err)
+static int restore_forget(core_t *self, const struct record *record, struct argosy_error *err)
 {
-    struct job *job = job_find(self, id);
-    struct group *group = group_find(self, id);
-    struct ag_map_node *schedule = ag_map_find(&self->schedules, id);
+    struct job *job = job_find(self, &record->id);
+    struct group *group = group_find(self, &record->id);
+    struct ag_map_node *schedule = ag_map_find(&self->schedules, &record->id);
+
+    if (job != NULL && job->number != record->number) /* an id that was used again since */
+        job = NULL;
+    if (group != NULL && group->number != record->number)
+        group = NULL;
 
     if ((job != NULL && !job_has_ended(job)) || (group != NULL && !group->is_ended))
         return unsound(err, "it forgets what has not ended");
@@ -360,7 +365,7 @@ static int restore_record(core_t *self, const struct record *record, struct argo
     case RECORD_END:
         return restore_of_job(self, record, err);
     case RECORD_FORGET:
-        return restore_forget(self, &record->id, err);
+        return restore_forget(self, record, err);
     case RECORD_GONE:
         return restore_gone(self, record, err);
     }
