@@ -299,6 +299,7 @@ static int on_session_event(core_t *self, const struct core_event *event)
         return 0;
     case CORE_JOIN:
     case CORE_COMMITTED:
+    case CORE_STORE:
     case CORE_TIMER:
     case CORE_STOPPING:
         break;
@@ -315,6 +316,9 @@ static int on_event(core_t *self, const struct core_event *event)
     case CORE_COMMITTED:
         AG_ASSERT(event->committed >= self->committed && event->committed <= self->records);
         self->committed = event->committed;
+        return 0;
+    case CORE_STORE:
+        self->store_is_full = event->full;
         return 0;
     case CORE_TIMER:
         on_timers(self);

@@ -21,6 +21,7 @@
 typedef struct core core_t;
 struct job; /* opaque: what an effect points at may be read with core_describe() */
 struct group;
+struct record; /* see record.h */
 
 /* Where a job can be; the last three are final. X(NAME, text, meaning) */
 #define JOB_STATES(X)                                                                              \
@@ -56,6 +57,7 @@ enum job_state {
     X(SEAL, "seal", "a client says that a group is complete: seal")                                \
     X(CONTROL, "control", "a client orders something about the fleet: control")                    \
     X(COMMITTED, "committed", "the store has made records durable: committed")                     \
+    X(STORE, "store", "the store has no room for new jobs, or has again: full")                    \
     X(TIMER, "timer", "core_deadline() has passed")                                                \
     X(STOPPING, "stopping", "the broker is about to stop: nothing new begins")
 
@@ -104,7 +106,7 @@ struct core_event {
     enum core_event_type type;
     int64_t now;
     uint32_t peer;         /* the connection it came from */
-    struct ag_id instance; /* who sent it; zero for COMMITTED, TIMER, STOPPING */
+    struct ag_id instance; /* who sent it; zero for COMMITTED, STORE, TIMER, STOPPING */
     union {
         const struct proto_hello *hello;
         const struct proto_credit *credit;
@@ -117,6 +119,7 @@ struct core_event {
         const struct proto_progress *progress;
         const struct core_control *control;
         uint64_t committed; /* records up to this number */
+        bool full;
     };
 };
 
@@ -299,12 +302,12 @@ int64_t core_deadline(const core_t *self);
 /* Append an EFFECT_JOURNAL as bytes; its pointers count until the next step. */
 void core_write_record(core_t *self, const struct effect *journal, struct ag_buffer *out);
 
-/* Take back one record with its number, in the order in which they were written, into a core that
- * has seen no event yet. Records of what was forgotten may be left out, together: a job's with its
- * RECORD_FORGET, a group's with those of its jobs; a RECORD_GONE right behind its RECORD_GROUP
- * tells then what is missing. ARGOSY_EPROTO: the bytes are no record, or fit to nothing before
- * them; ARGOSY_ENOMEM. */
-int core_restore(core_t *self, int64_t now, uint64_t number, struct ag_bytes record,
+/* Take back one record (record.h) with its number, in the order in which they were written, into a
+ * core that has seen no event yet. Records of what was forgotten may be left out, together: a job's
+ * with its RECORD_FORGET, a group's with those of its jobs; a RECORD_GONE right behind its
+ * RECORD_GROUP tells then what is missing. ARGOSY_EPROTO: it fits to nothing before it;
+ * ARGOSY_ENOMEM. */
+int core_restore(core_t *self, int64_t now, uint64_t number, const struct record *record,
                  struct argosy_error *err);
 
 /* All is restored: records of this life are numbered from the one after `last`. */

@@ -372,21 +372,18 @@ static int restore_record(core_t *self, const struct record *record, struct argo
     return unsound(err, "not a record");
 }
 
-int core_restore(core_t *self, int64_t now, uint64_t number, struct ag_bytes bytes,
+int core_restore(core_t *self, int64_t now, uint64_t number, const struct record *record,
                  struct argosy_error *err)
 {
-    struct record record;
-    int rc = record_read(bytes, &record, err);
+    int rc;
 
     AG_ASSERT(self->sessions.count == 0 && number >= self->records);
-    if (rc < 0)
-        return rc;
     if (core_reserve_timers(self, 4) < 0)
         return no_memory(err);
     self->now = now;
     self->records = self->committed = number;
     self->restoring = true;
-    rc = restore_record(self, &record, err);
+    rc = restore_record(self, record, err);
     self->restoring = false;
     self->unfinished = true; /* what was left over goes on with the first step */
     /* Workers get the time that a silent one would have to come back with what they hold. */

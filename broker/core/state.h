@@ -34,6 +34,7 @@ enum {
     WATCHES_MAX = 1024,                 /* of one client; of one job */
     CREDIT_MAX = 16384,                 /* events a watch may be ahead of its acknowledgement */
     SILENT_BEATS = 3,                   /* heartbeats without a word that end a session */
+    RECORDS_WAITING_MAX = 1 << 18,      /* for the store: beyond it no jobs are taken */
     RETRY_FULL_MS = 200,                /* when to try again what did not fit */
 };
 
@@ -339,7 +340,7 @@ struct core {
     struct timer recovery; /* while set nothing begins: workers may come back with what they hold */
     struct argosy_error reason; /* of the last schedule that was refused */
     bool restoring;             /* core_restore() is at work: nothing is journalled or said */
-    bool stopping;
+    bool stopping, store_is_full;
     bool unfinished; /* a slice was full: go on at once */
     struct ag_buffer constants[CONSTANTS_COUNT];
     core_trace_fn *trace;
