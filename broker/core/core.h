@@ -153,7 +153,8 @@ enum core_record {
     RECORD_FORGET,   /* the job, group or schedule is deleted */
     RECORD_QUEUE,    /* a queue was paused, resumed or limited */
     RECORD_SCHEDULE, /* a new schedule, or one that has fired */
-    RECORD_GONE /* never written by the core: what a store that forgets has summed up of a group */
+    RECORD_GONE,  /* never written by the core: what a store that forgets has summed up of a group */
+    RECORD_WORKER /* a worker may be given jobs from now on, or not any more */
 };
 
 /* Of what a RECORD_FORGET is. */
@@ -173,7 +174,7 @@ struct effect {
     union {
         struct {
             enum core_record record;
-            struct ag_id id;       /* of the job or group */
+            struct ag_id id;       /* of the job, group or worker */
             uint64_t number;       /* of the job or group: its first record's */
             const struct job *job; /* one of the four; none for RECORD_FORGET */
             const struct group *group;
@@ -184,6 +185,8 @@ struct effect {
                                of its jobs are forgotten, which follows a first one with 0 */
             uint64_t group_number; /* of the group that it is in; 0 none */
             struct core_gone gone;
+            const char *worker; /* its name; its instance is `id` */
+            bool has_left;
         } journal;
         struct {
             enum proto_role role;

@@ -6,7 +6,7 @@
 #include "broker/store/tables.h"
 
 /* What the rows of the third stream are; a group's counts come right behind it. */
-enum { ROW_GROUP, ROW_GONE, ROW_WHOLE_RECORD, ROW_SEAL, ROW_ENDED };
+enum { ROW_GROUP, ROW_GONE, ROW_WHOLE_RECORD, ROW_SEAL, ROW_ENDED, ROW_WORKER };
 
 static const char *const others_sql =
     "SELECT number AS n, 0 AS what, number, id, spec, 0, 0, 0, 0, 0, 0 FROM batch"
@@ -19,7 +19,8 @@ static const char *const others_sql =
     " UNION ALL SELECT ended, 4, number, id, NULL, ended_at, 0, 0, 0, 0, 0 FROM batch"
     " WHERE ended IS NOT NULL"
     " UNION ALL SELECT number, 2, 0, NULL, spec, 0, 0, 0, 0, 0, 0 FROM queue"
-    " UNION ALL SELECT number, 2, 0, id, spec, 0, 0, 0, 0, 0, 0 FROM schedule ORDER BY 1, 2";
+    " UNION ALL SELECT number, 2, 0, id, spec, 0, 0, 0, 0, 0, 0 FROM schedule"
+    " UNION ALL SELECT number, 5, 0, instance, name, 0, 0, 0, 0, 0, 0 FROM worker ORDER BY 1, 2";
 
 static const char *const jobs_sql = "SELECT number, id, batch, place, template, since, due, key,"
                                     " uniq, waits, mode, payload, attempt, cancelled"
@@ -303,6 +304,10 @@ static int take_other(struct load *self, sqlite3_stmt *row)
         break;
     case ROW_SEAL:
         record.type = RECORD_SEAL;
+        break;
+    case ROW_WORKER:
+        record.type = RECORD_WORKER;
+        record.worker.name = sql_column_bytes(row, 4);
         break;
     default:
         record.type = RECORD_ENDED;

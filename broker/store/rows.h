@@ -38,7 +38,9 @@
     X(PUT_QUEUE, "REPLACE INTO queue (name, number, paused, slots, spec) VALUES (?, ?, ?, ?, ?)")  \
     X(PUT_SCHEDULE,                                                                                \
       "REPLACE INTO schedule (id, number, name, next, fired, spec) VALUES (?, ?, ?, ?, ?, ?)")     \
-    X(DELETE_SCHEDULE, "DELETE FROM schedule WHERE id = ?")
+    X(DELETE_SCHEDULE, "DELETE FROM schedule WHERE id = ?")                                        \
+    X(PUT_WORKER, "REPLACE INTO worker (instance, number, name) VALUES (?, ?, ?)")                 \
+    X(DELETE_WORKER, "DELETE FROM worker WHERE instance = ?")
 
 enum statement {
 #define X(name, text) SQL_##name,

@@ -80,6 +80,12 @@ CREATE TABLE queue (
     spec   BLOB NOT NULL           -- the last record
 ) WITHOUT ROWID;
 
+CREATE TABLE worker (              -- who may hold jobs: after a restart the broker waits for it
+    instance BLOB PRIMARY KEY,
+    number   INTEGER NOT NULL,
+    name     TEXT
+) WITHOUT ROWID;
+
 CREATE TABLE schedule (
     id     BLOB PRIMARY KEY,
     number INTEGER NOT NULL,

@@ -248,6 +248,19 @@ static int apply_schedule(tables_t *self, uint64_t number, const struct record *
     return sql_run(self->db, put, err);
 }
 
+static int apply_worker(tables_t *self, uint64_t number, const struct record *record,
+                        struct argosy_error *err)
+{
+    enum statement statement = record->worker.has_left ? SQL_DELETE_WORKER : SQL_PUT_WORKER;
+
+    sqlite3_bind_blob(self->sql[statement], 1, &record->id, sizeof record->id, SQLITE_STATIC);
+    if (!record->worker.has_left) {
+        sql_bind(self->sql[statement], 2, number);
+        sql_bind_text(self->sql[statement], 3, record->worker.name);
+    }
+    return change(self, statement, err);
+}
+
 /* ---- forgetting --------------------------------------------------------------------------------
  */
 
@@ -371,6 +384,8 @@ int tables_apply(tables_t *self, uint64_t number, struct ag_bytes bytes, struct 
         return apply_queue(self, number, &record, bytes, err);
     case RECORD_SCHEDULE:
         return apply_schedule(self, number, &record, bytes, err);
+    case RECORD_WORKER:
+        return apply_worker(self, number, &record, err);
     case RECORD_GONE: /* of what another store has told */
         return add_gone(self, record.number, &record.gone, err);
     }

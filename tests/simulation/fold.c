@@ -104,11 +104,13 @@ static void look_at(struct fold *self, struct ag_bytes bytes)
     case RECORD_ENDED:
     case RECORD_QUEUE:
     case RECORD_SCHEDULE:
+    case RECORD_WORKER:
         break;
     }
 }
 
-/* Whether a later record of the same queue, schedule or stop of a group makes this one void. */
+/* Whether a later record of the same queue, schedule, worker or stop of a group makes this one
+ * void. */
 static bool is_superseded(const struct ag_buffer *journal, size_t at, const struct record *record)
 {
     struct ag_bytes bytes;
@@ -120,6 +122,9 @@ static bool is_superseded(const struct ag_buffer *journal, size_t at, const stru
         if (record->type == RECORD_QUEUE && later.type == RECORD_QUEUE &&
             later.queue.name.size == record->queue.name.size &&
             memcmp(later.queue.name.data, record->queue.name.data, later.queue.name.size) == 0)
+            return true;
+        if (record->type == RECORD_WORKER && later.type == RECORD_WORKER &&
+            ag_id_equal(&later.id, &record->id))
             return true;
         if (record->type == RECORD_STOP && later.type == RECORD_STOP &&
             later.number == record->number)
@@ -160,8 +165,10 @@ static void keep(struct fold *self, const struct ag_buffer *journal, size_t at, 
         self->subjects[subject->group].is_gone)
         return;
     if ((record.type == RECORD_QUEUE || record.type == RECORD_SCHEDULE ||
-         record.type == RECORD_STOP) &&
+         record.type == RECORD_STOP || record.type == RECORD_WORKER) &&
         is_superseded(journal, at, &record))
+        return;
+    if (record.type == RECORD_WORKER && record.worker.has_left)
         return;
     journal_append(&self->out, number, bytes);
     if (record.type == RECORD_GROUP)
