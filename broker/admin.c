@@ -69,11 +69,12 @@ static void put_status(msgpack_packer *p, const core_t *core, const struct admin
 
     core_status(core, &status);
     status.counters.rejected += facts->rejected;
-    msgpack_pack_map(p, 13);
+    msgpack_pack_map(p, 14);
     put_pair(p, "name", facts->name);
     put_pair(p, "version", ARGOSY_VERSION);
     put_count(p, "epoch", facts->epoch);
     put_count(p, "uptime_ms", (uint64_t)facts->uptime_ms);
+    put_count(p, "cpu_us", facts->cpu_us);
     put_count(p, "workers", status.workers);
     put_count(p, "clients", status.clients);
     put_text(p, "jobs");

@@ -17,6 +17,7 @@ struct admin_facts {
     int64_t uptime_ms;
     uint64_t bytes_max, jobs_max;
     uint64_t rejected; /* messages that never reached the core */
+    uint64_t cpu_us;   /* that the process has used */
 };
 
 /* Fill `answer` (request, type, message, body); `body` is what its body points into. */

@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <sys/file.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -261,6 +262,15 @@ static int on_hello(reactor_t *self, struct peer *peer)
     return step(self, &event);
 }
 
+static uint64_t cpu_us(void)
+{
+    struct rusage used;
+
+    getrusage(RUSAGE_SELF, &used);
+    return (uint64_t)(used.ru_utime.tv_sec + used.ru_stime.tv_sec) * 1000000 +
+           (uint64_t)(used.ru_utime.tv_usec + used.ru_stime.tv_usec);
+}
+
 static int on_query(reactor_t *self, struct peer *peer)
 {
     struct admin_facts facts = {.name = self->config.name,
@@ -268,7 +278,8 @@ static int on_query(reactor_t *self, struct peer *peer)
                                 .uptime_ms = ag_clock_mono_ms() - self->started_at,
                                 .bytes_max = self->config.core.bytes_max,
                                 .jobs_max = self->config.core.jobs_max,
-                                .rejected = self->rejected};
+                                .rejected = self->rejected,
+                                .cpu_us = cpu_us()};
     struct proto answer = {.type = AG_ANSWER};
 
     admin_answer(self->core, &facts, &self->in.query, &self->body, &answer.answer);

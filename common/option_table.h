@@ -109,6 +109,9 @@
     X(TOP, "top", "argosy top", "", 0, 0,                                         \
       "Show the fleet at work, again and again.",                                         \
       "argosy top\n")                                         \
+    X(BENCH, "bench", "argosy bench", "", 0, 0,                                                         \
+      "Measure the fleet with jobs that do nothing; a worker must offer them: --kinds noop.",           \
+      "argosy bench --jobs 1000000 --size 200\n")                                                       \
     X(HELP, "help", "argosy help", "[COMMAND]", 0, 1,                                                   \
       "Open the manual page of a command.",                                                             \
       "argosy help fetch\n")
@@ -136,7 +139,8 @@
 #define AG_FOR_ASKING                                                                                   \
     (AG_FOR(WAIT) | AG_FOR(RESULT) | AG_FOR(REPORT) | AG_FOR(STATUS) | AG_FOR(WORKERS) | AG_FOR_MANY |  \
      AG_FOR(SCHEDULE) | AG_FOR(LIST) | AG_FOR(SHOW) | AG_FOR(EXPLAIN) | AG_FOR(QUEUES) |                \
-     AG_FOR(PAUSE) | AG_FOR(RESUME) | AG_FOR(PURGE) | AG_FOR(DRAIN) | AG_FOR(EVENTS) | AG_FOR(TOP))
+     AG_FOR(PAUSE) | AG_FOR(RESUME) | AG_FOR(PURGE) | AG_FOR(DRAIN) | AG_FOR(EVENTS) | AG_FOR(TOP) |             \
+     AG_FOR(BENCH))
 #define AG_FOR_CLIENT (AG_FOR_SUBMITTING | AG_FOR_ASKING)
 
 #define AG_NOT_FOR_RUN (1ull << 60)  /* not with `run`, though the kind it runs has it */
@@ -333,6 +337,12 @@
     X(JSON, "json", 0, FLAG, NULL, 0, 1, "", AG_FOR_CLIENT, OUTPUT,                                     \
       "Print one JSON object a line.")                                                                  \
                                                                                                         \
+    X(BENCH_JOBS, "jobs", 'n', WHOLE, "200000", 1, 100000000, "N", AG_FOR(BENCH), SELECTION,            \
+      "How many jobs to send.")                                                                         \
+    X(BENCH_SIZE, "size", 's', SIZE, "100", 0, 65535, "SIZE", AG_FOR(BENCH), SELECTION,                 \
+      "How large each one is.")                                                                         \
+    X(BENCH_AHEAD, "ahead", 0, WHOLE, "10000", 1, 100000000, "N", AG_FOR(BENCH), SELECTION,             \
+      "How many may be on their way at once.")                                                          \
     X(BIND, "bind", 0, WORDS, NULL, 1, 1024, "ENDPOINT", AG_FOR(BROKER), BROKER,                        \
       "Listen here, for example tcp://*:7700 (default: ipc:// in your runtime directory).")             \
     X(STORE, "store", 0, TEXT, NULL, 1, 4096, "memory|sqlite:PATH", AG_FOR(BROKER), BROKER,             \
@@ -351,7 +361,7 @@
                                                                                                         \
     X(KINDS, "kinds", 0, WORDS, "fetch,analyze,exec", 1, AG_NAME_BYTES_MAX, "KIND[,KIND...]",                \
       AG_FOR(WORKER), WORKER, "What kinds of jobs to take.")                                            \
-    X(SLOTS, "slots", 0, COUNTS, "fetch=256,analyze=2,exec=4", 0, AG_SLOTS_MAX, "KIND=N[,KIND=N...]",          \
+    X(SLOTS, "slots", 0, COUNTS, "fetch=256,analyze=2,exec=4,noop=1000", 0, AG_SLOTS_MAX, "KIND=N[,KIND=N...]",          \
       AG_FOR(WORKER), WORKER,                                                                           \
       "How many jobs of a kind to run at once; kinds that are not named keep their default.")           \
     X(THREADS, "threads", 0, WHOLE, NULL, 1, 1024, "N", AG_FOR(WORKER), WORKER,                         \

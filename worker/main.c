@@ -18,6 +18,7 @@
 #include "worker/exec/exec.h"
 #include "worker/fetch/fetch.h"
 #include "worker/loop.h"
+#include "worker/noop.h"
 
 enum { EXIT_USAGE = 2, EXIT_CANNOT = 3 };
 enum { HEARTBEAT_MS = 2000 }; /* until the broker says another */
@@ -116,10 +117,16 @@ struct kind {
     int (*make)(struct worker *self, unsigned place, uint32_t slots, struct argosy_error *err);
 };
 
+static int make_noop(struct worker *self, unsigned place, uint32_t slots, struct argosy_error *err)
+{
+    return noop_handler_new(&self->handlers[place], slots, err);
+}
+
 static const struct kind kinds[] = {
     {"fetch", 25, make_fetch},
     {"analyze", 50, make_analyze},
     {"exec", 50, make_exec},
+    {"noop", 100, make_noop},
 };
 
 static int make_kind(struct worker *self, const char *name, struct argosy_error *err)
@@ -143,7 +150,7 @@ static int make_kind(struct worker *self, const char *name, struct argosy_error 
         return kinds[i].make(self, place, slots, err);
     }
     return ag_fail(err, ARGOSY_EINVAL,
-                   "'%s' is not a kind that this worker can do (fetch, analyze, exec)", name);
+                   "'%s' is not a kind that this worker can do (fetch, analyze, exec, noop)", name);
 }
 
 /* ---- configuration

@@ -70,6 +70,7 @@ int cli_purge(struct cli *cli);
 int cli_drain(struct cli *cli);
 int cli_events(struct cli *cli);
 int cli_top(struct cli *cli);
+int cli_bench(struct cli *cli);
 int cli_status(struct cli *cli);
 int cli_workers(struct cli *cli);
 int cli_help(struct cli *cli);
