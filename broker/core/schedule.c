@@ -139,6 +139,16 @@ static bool fire(core_t *self, struct schedule *schedule, int64_t unix_ms)
     return true;
 }
 
+/* A tick that has fired never fires again: after a step back of the clock they wait until their
+ * next time comes once more. After a step forward those in between were missed. */
+void schedule_on_clock(core_t *self)
+{
+    struct ag_link *end = &self->all_schedules;
+
+    for (struct ag_link *at = end->next; at != end; at = at->next)
+        arm(self, AG_OWNER(at, struct schedule, all));
+}
+
 /* Its time has come, or was long ago: then what was missed is made up for as it says. */
 void schedule_on_timer(core_t *self, struct schedule *schedule)
 {

@@ -644,6 +644,28 @@ static void missed_ticks_are_made_up_for_as_the_schedule_says(void **state)
     }
 }
 
+static void a_schedule_follows_the_wall_clock(void **state)
+{
+    struct stage *stage = *state;
+    struct ag_buffer job;
+
+    stage_clock(stage, 1000000);
+    stage_client(stage, 20);
+    stage_control(stage, 20, schedule_of(&job, 100, 0, CATCH_UP_ONCE));
+    stage_wait(stage, 250);
+    assert_int_equal(ticks(stage), 2);
+    stage_clock(stage, 1001000); /* ten were missed */
+    assert_int_equal(ticks(stage), 3);
+    stage_wait(stage, 50);
+    assert_int_equal(ticks(stage), 4);
+    stage_clock(stage, 1000500); /* half a second comes once more, its ticks do not */
+    stage_wait(stage, 599);
+    assert_int_equal(ticks(stage), 4);
+    stage_wait(stage, 1);
+    assert_int_equal(ticks(stage), 5);
+    ag_buffer_free(&job);
+}
+
 /* ---- the journal ------------------------------------------------------------------------------
  */
 
@@ -781,6 +803,7 @@ int main(void)
         STORY(progress_is_told_to_those_who_watch_with_credit),
         STORY(a_schedule_fires_as_often_as_it_says),
         STORY(missed_ticks_are_made_up_for_as_the_schedule_says),
+        STORY(a_schedule_follows_the_wall_clock),
         STORY(what_was_queued_is_there_after_a_restart),
         STORY(a_worker_comes_back_with_what_it_holds),
         STORY(groups_and_their_ends_survive),
