@@ -666,6 +666,41 @@ static void a_schedule_follows_the_wall_clock(void **state)
     ag_buffer_free(&job);
 }
 
+/* The order may have been long on its way. */
+static void a_time_that_has_passed_is_now(void **state)
+{
+    struct stage *stage = *state;
+    struct ag_buffer job;
+    struct core_control control = schedule_of(&job, 0, 0, CATCH_UP_SKIP);
+
+    stage_clock(stage, 1000000);
+    stage_client(stage, 20);
+    control.rule.at_unix_ms = 999000;
+    stage_control(stage, 20, control);
+    assert_int_equal(ticks(stage), 1);
+    stage_wait(stage, 1000);
+    assert_int_equal(ticks(stage), 1);
+    ag_buffer_free(&job);
+}
+
+static void a_stopping_broker_leaves_a_tick_to_the_next_one(void **state)
+{
+    struct stage *stage = *state;
+    struct core_event stopping = {.type = CORE_STOPPING};
+    struct ag_buffer job;
+
+    stage->keeps_journal = true;
+    stage_client(stage, 20);
+    stage_control(stage, 20, schedule_of(&job, 100, 1, CATCH_UP_ALL));
+    stage_step(stage, &stopping);
+    stage_wait(stage, 500);
+    assert_int_equal(ticks(stage), 0);
+    stage_restart(stage);
+    stage_wait(stage, 1);
+    assert_int_equal(ticks(stage), 1);
+    ag_buffer_free(&job);
+}
+
 /* ---- the journal ------------------------------------------------------------------------------
  */
 
@@ -804,6 +839,8 @@ int main(void)
         STORY(a_schedule_fires_as_often_as_it_says),
         STORY(missed_ticks_are_made_up_for_as_the_schedule_says),
         STORY(a_schedule_follows_the_wall_clock),
+        STORY(a_time_that_has_passed_is_now),
+        STORY(a_stopping_broker_leaves_a_tick_to_the_next_one),
         STORY(what_was_queued_is_there_after_a_restart),
         STORY(a_worker_comes_back_with_what_it_holds),
         STORY(groups_and_their_ends_survive),
