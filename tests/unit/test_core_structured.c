@@ -3,7 +3,7 @@
 #include "tests/unit/cmocka_prelude.h"
 #include "tests/unit/stage.h"
 
-enum { ALL = PROTO_WATCH_RESULTS };
+enum { ALL = PROTO_WATCH_RESULTS, HOUR_MS = 3600000 };
 
 static int set_up(void **state)
 {
@@ -801,6 +801,35 @@ static void a_schedule_survives_and_does_not_fire_twice(void **state)
     ag_buffer_free(&job);
 }
 
+/* What was to wait a second at most waits no longer than that, whatever clock the next broker
+ * finds. */
+static void a_clock_that_was_set_back_keeps_nobody_waiting(void **state)
+{
+    struct stage *stage = *state;
+    struct core_job_view delayed, retried;
+    struct core_group_view group;
+    struct proto_group limited = stage_group(100, PROTO_GATHER);
+
+    stage->keeps_journal = true;
+    stage_clock(stage, 2 * HOUR_MS);
+    stage_worker(stage, 10, 1);
+    stage_client(stage, 20);
+    submit(stage, (struct stage_job){.id = 1, .delay_ms = 100});
+    submit(stage, (struct stage_job){.id = 2, .attempts = 3});
+    stage_result(stage, 10, 10, 2, 1, PROTO_FAILED, "handler.no", true);
+    limited.deadline_ms = 100;
+    stage_submit(stage, 20, &limited, 1, NULL, 0);
+    stage->config.unix_offset_ms = HOUR_MS;
+    stage_restart(stage);
+    stage_wait(stage, 1001);
+    assert_true(core_show(stage->core, (struct ag_id[]){stage_id(1)}, &delayed, &group).job);
+    assert_true(core_show(stage->core, (struct ag_id[]){stage_id(2)}, &retried, &group).job);
+    assert_string_equal(delayed.state, "queued");
+    assert_string_equal(retried.state, "queued");
+    assert_true(core_show(stage->core, (struct ag_id[]){stage_id(100)}, &delayed, &group).group);
+    assert_string_equal(group.failure, "timeout.group");
+}
+
 int main(void)
 {
 #define STORY(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -845,6 +874,7 @@ int main(void)
         STORY(a_worker_comes_back_with_what_it_holds),
         STORY(groups_and_their_ends_survive),
         STORY(a_schedule_survives_and_does_not_fire_twice),
+        STORY(a_clock_that_was_set_back_keeps_nobody_waiting),
     };
 
     return cmocka_run_group_tests(stories, NULL, NULL);
