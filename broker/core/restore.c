@@ -28,7 +28,7 @@ static int64_t due_of(const core_t *self, uint64_t since_unix_ms, uint64_t due_u
     int64_t due = at_of(self, due_unix_ms);
     int64_t wait = due_unix_ms > since_unix_ms ? (int64_t)(due_unix_ms - since_unix_ms) : 0;
 
-    return due < self->now + wait ? due : self->now + wait;
+    return due < self->now + wait || PLANTED(WAIT_LONGER) ? due : self->now + wait;
 }
 
 static int unsound(struct argosy_error *err, const char *what)

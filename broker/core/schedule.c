@@ -156,7 +156,7 @@ void schedule_on_clock(core_t *self)
 {
     struct ag_link *end = &self->all_schedules;
 
-    for (struct ag_link *at = end->next; at != end; at = at->next)
+    for (struct ag_link *at = end->next; at != end && !PLANTED(CLOCK_IGNORED); at = at->next)
         arm(self, AG_OWNER(at, struct schedule, all));
 }
 
@@ -172,8 +172,8 @@ void schedule_on_timer(core_t *self, struct schedule *schedule)
         return;
     }
     schedule->fired += fires;
-    schedule->next_unix_ms =
-        next_after(self, schedule, schedule->catch_up == CATCH_UP_ALL ? tick : now);
+    schedule->next_unix_ms = next_after(
+        self, schedule, schedule->catch_up == CATCH_UP_ALL && !PLANTED(TICK_DROPPED) ? tick : now);
     core_journal_other(self, RECORD_SCHEDULE, NULL, schedule);
     arm(self, schedule);
 }
