@@ -357,7 +357,7 @@ int delivery_carry_out(delivery_t *self, const struct effects *effects, struct a
         const struct effect *effect = &effects->items[i];
 
         if (effect->type == EFFECT_JOURNAL)
-            rc = store->append(store, effect, err);
+            rc = store->append(store, self->config.core, effect, err);
         else
             say(self, effect);
     }

@@ -53,8 +53,8 @@ static int configure(const ag_options_t *options, struct reactor_config *config,
     config->core.jobs_max = ag_options_whole(options, AG_OPT_JOBS_MAX);
     config->core.bytes_max = ag_options_bytes(options, AG_OPT_MEMORY_MAX);
     config->core.sessions_max = SESSIONS_MAX;
-    config->store = store_memory_new((uint64_t)unix_ms);
-    return config->store != NULL ? 0 : ag_fail(err, ARGOSY_ENOMEM, "no memory for a store");
+    return store_open(&config->store, ag_options_text(options, AG_OPT_STORE), (uint64_t)unix_ms,
+                      err);
 }
 
 static int serve(const ag_options_t *options, struct argosy_error *err)
@@ -97,6 +97,16 @@ static int check_endpoints(const ag_options_t *options, struct argosy_error *err
     return 0;
 }
 
+static int check_store(const ag_options_t *options, struct argosy_error *err)
+{
+    const char *text = ag_options_text(options, AG_OPT_STORE);
+
+    if (text != NULL && store_check(text, err) < 0)
+        return ag_fail_in(err, ARGOSY_EINVAL, "argosy-broker: %s",
+                          ag_options_where(options, AG_OPT_STORE));
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
     struct argosy_error err = {0};
@@ -112,7 +122,7 @@ int main(int argc, char **argv)
         ag_options_destroy(&options);
         return 0;
     }
-    if (check_endpoints(options, &err) < 0) {
+    if (check_endpoints(options, &err) < 0 || check_store(options, &err) < 0) {
         fprintf(stderr, "%s\n", err.message);
         ag_options_destroy(&options);
         return EXIT_USAGE;

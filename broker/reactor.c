@@ -54,8 +54,9 @@ struct reactor {
     int64_t started_at;
     int64_t hold_until; /* nobody is judged silent before: we were not there ourselves */
     int64_t stop_by;    /* after the first signal; 0 before */
-    uint64_t in_order;
-    uint64_t rejected; /* messages that never reached the core */
+    uint64_t in_order;  /* records that the core knows to be durable */
+    bool is_full;       /* the store, as the core knows it */
+    uint64_t rejected;  /* messages that never reached the core */
     struct proto in;
     struct ag_buffer body;
     struct argosy_error error; /* what ended the loop */
@@ -93,6 +94,13 @@ static int commit(reactor_t *self)
 
     if (store->commit(store, &self->error) < 0)
         return fail(self);
+    if (store->is_full != self->is_full) {
+        struct core_event event = {.type = CORE_STORE, .full = store->is_full};
+
+        self->is_full = store->is_full;
+        if (step(self, &event) < 0)
+            return -1;
+    }
     committed = store->committed(store);
     if (committed > self->in_order) {
         struct core_event event = {.type = CORE_COMMITTED, .committed = committed};
@@ -460,6 +468,14 @@ static int on_readable(zloop_t *loop, zsock_t *socket, void *arg)
     return rc < 0 ? -1 : end_turn(self);
 }
 
+/* The store has written something down, or cannot. */
+static int on_store(zloop_t *loop, zmq_pollitem_t *item, void *arg)
+{
+    (void)loop;
+    (void)item;
+    return end_turn(arg);
+}
+
 /* ---- the end -----------------------------------------------------------------------------------
  */
 
@@ -645,6 +661,38 @@ static void trace(void *arg, const char *line)
     ag_log_debug("core", line + strspn(line, " "));
 }
 
+static int restore(void *arg, uint64_t number, const struct record *record,
+                   struct argosy_error *err)
+{
+    reactor_t *self = arg;
+
+    return core_restore(self->core, ag_clock_mono_ms(), number, record, err);
+}
+
+/* What the last life of the broker has left. */
+static int load(reactor_t *self, struct argosy_error *err)
+{
+    struct store *store = self->config.store;
+    int64_t begin = ag_clock_mono_ms();
+    struct core_status status;
+    uint64_t open = 0;
+    int rc = store->load(store, restore, self, err);
+
+    if (rc < 0)
+        return rc;
+    core_restored(self->core, store->last);
+    self->in_order = store->last;
+    core_status(self->core, &status);
+    for (int state = 0; state < JOB_SUCCEEDED; state++)
+        open += status.jobs[state];
+    if (store->last > 0)
+        ag_log_info("broker", "the store is read", ag_kv("open_jobs", open),
+                    ag_kv("ended_jobs", status.jobs[JOB_SUCCEEDED] + status.jobs[JOB_FAILED] +
+                                            status.jobs[JOB_CANCELLED]),
+                    ag_kv("groups", status.groups), ag_kv("ms", ag_clock_mono_ms() - begin));
+    return 0;
+}
+
 static int open_core(reactor_t *self, struct argosy_error *err)
 {
     struct delivery_config delivery = {.socket = self->handle, .store = self->config.store};
@@ -667,16 +715,18 @@ static int open_core(reactor_t *self, struct argosy_error *err)
         return ag_fail(err, ARGOSY_ENOMEM, "no memory for a broker");
     if (ag_log_wants(AG_LOG_DEBUG, "core"))
         core_trace(self->core, trace, self);
-    return 0;
+    return load(self, err);
 }
 
 static int open_loop(reactor_t *self, struct argosy_error *err)
 {
     zmq_pollitem_t signals = {.fd = self->signals, .events = ZMQ_POLLIN};
+    zmq_pollitem_t store = {.fd = self->config.store->fd, .events = ZMQ_POLLIN};
 
     self->loop = zloop_new();
     if (self->loop == NULL || zloop_reader(self->loop, self->socket, on_readable, self) < 0 ||
-        zloop_poller(self->loop, &signals, on_signal, self) < 0)
+        zloop_poller(self->loop, &signals, on_signal, self) < 0 ||
+        (store.fd >= 0 && zloop_poller(self->loop, &store, on_store, self) < 0))
         return ag_fail(err, ARGOSY_ENOMEM, "no memory for a loop");
     zloop_reader_set_tolerant(self->loop, self->socket);
     zloop_set_nonstop(self->loop, true);

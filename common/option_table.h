@@ -335,8 +335,9 @@
                                                                                                         \
     X(BIND, "bind", 0, WORDS, NULL, 1, 1024, "ENDPOINT", AG_FOR(BROKER), BROKER,                        \
       "Listen here, for example tcp://*:7700 (default: ipc:// in your runtime directory).")             \
-    X(STORE, "store", 0, CHOICE, "memory", 0, 0, "memory", AG_FOR(BROKER), BROKER,                      \
-      "Where jobs and results live; memory forgets them when the broker stops.")                        \
+    X(STORE, "store", 0, TEXT, NULL, 1, 4096, "memory|sqlite:PATH", AG_FOR(BROKER), BROKER,             \
+      "Where jobs and results live (default: sqlite:jobs.db in your state directory); memory forgets "  \
+      "them when the broker stops.")                                                                    \
     X(HEARTBEAT, "heartbeat", 0, DURATION, "2s", 100, 3600000, "TIME", AG_FOR(BROKER), BROKER,          \
       "How often both sides give a sign of life; three missing ones end a session.")                    \
     X(BROKER_GRACE, "grace", 0, DURATION, "30s", 0, AG_OPTION_MS_MAX, "TIME", AG_FOR(BROKER), BROKER,   \

@@ -84,8 +84,8 @@ static const char *check_session(const struct session *session, struct sums *sum
 
         held += offer->held;
         if (ag_link_is_listed(&offer->idle) !=
-            (offer->held < offer->credit && session->alone == NULL && !session->is_reserved &&
-             !session->is_draining))
+            (offer->held < offer->credit && session->is_known && session->alone == NULL &&
+             !session->is_reserved && !session->is_draining))
             return "an offer is listed exactly while it has credit to spare";
     }
     for (struct ag_link *at = session->held.next; at != &session->held; at = at->next) {

@@ -107,6 +107,17 @@ void core_journal_other(core_t *self, enum core_record record, const struct queu
     effect->journal.schedule = schedule;
 }
 
+uint64_t core_journal_worker(core_t *self, const struct ag_id *instance, const char *name,
+                             bool has_left)
+{
+    struct effect *effect = journal(self, RECORD_WORKER);
+
+    effect->journal.id = *instance;
+    effect->journal.worker = name;
+    effect->journal.has_left = has_left;
+    return self->records;
+}
+
 struct effect *core_journal_forget(core_t *self, enum core_subject subject, const struct ag_id *id)
 {
     struct effect *effect = self->restoring ? &self->nowhere : journal(self, RECORD_FORGET);
@@ -299,6 +310,7 @@ static int on_session_event(core_t *self, const struct core_event *event)
         return 0;
     case CORE_JOIN:
     case CORE_COMMITTED:
+    case CORE_STORE:
     case CORE_TIMER:
     case CORE_CLOCK:
     case CORE_STOPPING:
@@ -316,6 +328,10 @@ static int on_event(core_t *self, const struct core_event *event)
     case CORE_COMMITTED:
         AG_ASSERT(event->committed >= self->committed && event->committed <= self->records);
         self->committed = event->committed;
+        recovery_on_commit(self);
+        return 0;
+    case CORE_STORE:
+        self->store_is_full = event->full;
         return 0;
     case CORE_TIMER:
         on_timers(self);
@@ -365,6 +381,7 @@ int core_step(core_t *self, const struct core_event *event, const struct effects
         self->effects.count = 0;
         return rc;
     }
+    recovery_give_up(self);
     group_sweep(self);
     wait_settle(self);
     dispatch(self);
@@ -421,7 +438,8 @@ static bool make_constants(core_t *self)
 static bool make_tables(core_t *self, uint64_t seed)
 {
     struct ag_map *const maps[] = {&self->jobs, &self->groups,  &self->sessions,
-                                   &self->keys, &self->uniques, &self->schedules};
+                                   &self->keys, &self->uniques, &self->schedules,
+                                   &self->awaited};
 
     for (size_t i = 0; i < sizeof maps / sizeof *maps; i++)
         if (ag_map_init(maps[i], seed) < 0)
@@ -548,6 +566,7 @@ void core_destroy(core_t **self_p)
     ag_map_fini(&self->keys);
     ag_map_fini(&self->uniques);
     ag_map_fini(&self->schedules);
+    recovery_free(self);
     for (int i = 0; i < CONSTANTS_COUNT; i++)
         ag_buffer_free(&self->constants[i]);
     ag_buffer_free(&self->scratch);

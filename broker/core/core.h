@@ -21,6 +21,7 @@
 typedef struct core core_t;
 struct job; /* opaque: what an effect points at may be read with core_describe() */
 struct group;
+struct record; /* see record.h */
 
 /* Where a job can be; the last three are final. X(NAME, text, meaning) */
 #define JOB_STATES(X)                                                                              \
@@ -56,6 +57,7 @@ enum job_state {
     X(SEAL, "seal", "a client says that a group is complete: seal")                                \
     X(CONTROL, "control", "a client orders something about the fleet: control")                    \
     X(COMMITTED, "committed", "the store has made records durable: committed")                     \
+    X(STORE, "store", "the store has no room for new jobs, or has again: full")                    \
     X(TIMER, "timer", "core_deadline() has passed")                                                \
     X(CLOCK, "clock", "the wall clock was set, or the machine slept: unix_offset_ms")              \
     X(STOPPING, "stopping", "the broker is about to stop: nothing new begins")
@@ -105,7 +107,7 @@ struct core_event {
     enum core_event_type type;
     int64_t now;
     uint32_t peer;         /* the connection it came from */
-    struct ag_id instance; /* who sent it; zero for COMMITTED, TIMER, CLOCK, STOPPING */
+    struct ag_id instance; /* who sent it; zero for COMMITTED, STORE, TIMER, CLOCK, STOPPING */
     union {
         const struct proto_hello *hello;
         const struct proto_credit *credit;
@@ -117,7 +119,8 @@ struct core_event {
         const struct proto_seal *seal;
         const struct proto_progress *progress;
         const struct core_control *control;
-        uint64_t committed;     /* records up to this number */
+        uint64_t committed; /* records up to this number */
+        bool full;
         int64_t unix_offset_ms; /* as in struct core_config, from now on */
     };
 };
@@ -152,7 +155,8 @@ enum core_record {
     RECORD_FORGET,   /* the job, group or schedule is deleted */
     RECORD_QUEUE,    /* a queue was paused, resumed or limited */
     RECORD_SCHEDULE, /* a new schedule, or one that has fired */
-    RECORD_GONE /* never written by the core: what a store that forgets has summed up of a group */
+    RECORD_GONE,  /* never written by the core: what a store that forgets has summed up of a group */
+    RECORD_WORKER /* a worker may be given jobs from now on, or not any more */
 };
 
 /* Of what a RECORD_FORGET is. */
@@ -172,7 +176,7 @@ struct effect {
     union {
         struct {
             enum core_record record;
-            struct ag_id id;       /* of the job or group */
+            struct ag_id id;       /* of the job, group or worker */
             uint64_t number;       /* of the job or group: its first record's */
             const struct job *job; /* one of the four; none for RECORD_FORGET */
             const struct group *group;
@@ -183,6 +187,8 @@ struct effect {
                                of its jobs are forgotten, which follows a first one with 0 */
             uint64_t group_number; /* of the group that it is in; 0 none */
             struct core_gone gone;
+            const char *worker; /* its name; its instance is `id` */
+            bool has_left;
         } journal;
         struct {
             enum proto_role role;
@@ -301,12 +307,12 @@ int64_t core_deadline(const core_t *self);
 /* Append an EFFECT_JOURNAL as bytes; its pointers count until the next step. */
 void core_write_record(core_t *self, const struct effect *journal, struct ag_buffer *out);
 
-/* Take back one record with its number, in the order in which they were written, into a core that
- * has seen no event yet. Records of what was forgotten may be left out, together: a job's with its
- * RECORD_FORGET, a group's with those of its jobs; a RECORD_GONE right behind its RECORD_GROUP
- * tells then what is missing. ARGOSY_EPROTO: the bytes are no record, or fit to nothing before
- * them; ARGOSY_ENOMEM. */
-int core_restore(core_t *self, int64_t now, uint64_t number, struct ag_bytes record,
+/* Take back one record (record.h) with its number, in the order in which they were written, into a
+ * core that has seen no event yet. Records of what was forgotten may be left out, together: a job's
+ * with its RECORD_FORGET, a group's with those of its jobs; a RECORD_GONE right behind its
+ * RECORD_GROUP tells then what is missing. ARGOSY_EPROTO: it fits to nothing before it;
+ * ARGOSY_ENOMEM. */
+int core_restore(core_t *self, int64_t now, uint64_t number, const struct record *record,
                  struct argosy_error *err);
 
 /* All is restored: records of this life are numbered from the one after `last`. */

@@ -10,7 +10,8 @@
 
 static bool takes_anything(const struct session *worker)
 {
-    return worker->alone == NULL && !worker->is_reserved && !worker->is_draining;
+    return worker->is_known && worker->alone == NULL && !worker->is_reserved &&
+           !worker->is_draining;
 }
 
 /* A lane that found no worker with its tags looks again when one has room. */
@@ -313,7 +314,7 @@ void dispatch(core_t *self)
 
         note_unserved(self, kind);
         /* Results need room too: a store that is full of what nobody has read takes no more. */
-        if (self->stopping || self->recovery.heap.place != 0 ||
+        if (self->stopping || !recovery_is_over(self) ||
             self->bytes >= self->config.bytes_max)
             continue;
         if (!ag_list_is_empty(&kind->suspects) || kind->reserved != NULL)

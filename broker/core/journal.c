@@ -172,6 +172,10 @@ void core_write_record(core_t *self, const struct effect *effect, struct ag_buff
         record.forget.group = effect->journal.group_number;
         record.forget.gone = effect->journal.gone;
         break;
+    case RECORD_WORKER:
+        record.worker.name = ag_bytes_of_text(effect->journal.worker);
+        record.worker.has_left = effect->journal.has_left;
+        break;
     case RECORD_SEAL:
     case RECORD_CANCEL:
     case RECORD_GONE: /* a store's, not ours */

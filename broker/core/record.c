@@ -195,6 +195,11 @@ void record_write(const struct record *record, struct ag_buffer *out)
         begin(p, record, 6);
         put_gone(p, &record->gone);
         break;
+    case RECORD_WORKER:
+        begin(p, record, 2);
+        put_text(p, record->worker.name);
+        put_bool(p, record->worker.has_left);
+        break;
     }
 }
 
@@ -348,6 +353,10 @@ static void read_body(struct ag_reader *r, struct record *out)
     case RECORD_GONE:
         read_gone(r, &out->gone);
         break;
+    case RECORD_WORKER:
+        out->worker.name = ag_read_text(r, AG_NAME_BYTES_MAX);
+        out->worker.has_left = ag_read_bool(r);
+        break;
     }
 }
 
@@ -359,7 +368,7 @@ int record_read(struct ag_bytes bytes, struct record *out, struct argosy_error *
     if (ag_wire_check(bytes, AG_WIRE_DEPTH_MAX, AG_WIRE_OBJECTS_MAX) < 0)
         return ag_fail(err, ARGOSY_EPROTO, "the journal is not sound: not one msgpack value");
     r.failed = ag_read_array(&r) < 3;
-    out->type = (enum core_record)ag_read_whole(&r, RECORD_GONE);
+    out->type = (enum core_record)ag_read_whole(&r, RECORD_WORKER);
     out->id = ag_read_id(&r);
     out->number = ag_read_whole(&r, INT64_MAX);
     if (!r.failed)

@@ -16,8 +16,8 @@
 
 struct record {
     enum core_record type;
-    struct ag_id id; /* of the job, group or schedule; not for QUEUE */
-    uint64_t number; /* of the job or group; not for QUEUE and SCHEDULE */
+    struct ag_id id; /* of the job, group, schedule or worker; not for QUEUE */
+    uint64_t number; /* of the job or group; 0 for the others */
     union {
         struct {
             struct proto_group spec;
@@ -70,6 +70,10 @@ struct record {
             uint64_t fired;
         } schedule;
         struct core_gone gone;
+        struct {
+            struct ag_bytes name;
+            bool has_left;
+        } worker;
     };
 };
 

@@ -380,6 +380,12 @@ static int restore_record(core_t *self, const struct record *record, struct argo
         return restore_queue(self, record, err);
     case RECORD_SCHEDULE:
         return restore_schedule(self, record, err);
+    case RECORD_WORKER:
+        if (record->worker.has_left)
+            recovery_forget(self, &record->id);
+        else if (recovery_await(self, &record->id) < 0)
+            return no_memory(err);
+        return 0;
     case RECORD_SEAL:
     case RECORD_STOP:
     case RECORD_ENDED:
@@ -396,27 +402,20 @@ static int restore_record(core_t *self, const struct record *record, struct argo
     return unsound(err, "not a record");
 }
 
-int core_restore(core_t *self, int64_t now, uint64_t number, struct ag_bytes bytes,
+int core_restore(core_t *self, int64_t now, uint64_t number, const struct record *record,
                  struct argosy_error *err)
 {
-    struct record record;
-    int rc = record_read(bytes, &record, err);
+    int rc;
 
     AG_ASSERT(self->sessions.count == 0 && number >= self->records);
-    if (rc < 0)
-        return rc;
     if (core_reserve_timers(self, 4) < 0)
         return no_memory(err);
     self->now = now;
     self->records = self->committed = number;
     self->restoring = true;
-    rc = restore_record(self, &record, err);
+    rc = restore_record(self, record, err);
     self->restoring = false;
     self->unfinished = true; /* what was left over goes on with the first step */
-    /* Workers get the time that a silent one would have to come back with what they hold. */
-    if (rc == 0)
-        core_set_timer(self, &self->recovery,
-                       now + SILENT_BEATS * (int64_t)self->config.heartbeat_ms);
     return rc;
 }
 
@@ -424,4 +423,5 @@ void core_restored(core_t *self, uint64_t last)
 {
     AG_ASSERT(self->sessions.count == 0 && last >= self->records);
     self->records = self->committed = last;
+    recovery_begin(self);
 }

@@ -189,6 +189,8 @@ int on_join(core_t *self, const struct core_event *event)
         ag_list_append(&self->all_sessions, &session->all);
         *(hello->role == PROTO_WORKER ? &self->workers : &self->clients) += 1;
         self->counters.sessions++;
+        if (session->role == PROTO_WORKER)
+            recovery_on_join(self, session);
     } else if (hello->number <= session->hello) {
         core_tracef(self, "        an old HELLO -> ignore");
         self->counters.ignored++;
@@ -229,6 +231,8 @@ void session_end(core_t *self, struct session *session, const char *why)
     if (session->role == PROTO_WORKER)
         happen(self, "worker", why, NULL, session->name);
     end_watches(session);
+    if (session->role == PROTO_WORKER)
+        recovery_on_leave(self, session);
     *(session->role == PROTO_WORKER ? &self->workers : &self->clients) -= 1;
     ag_heap_stop(&self->timers, &session->timer.heap);
     ag_link_remove(&session->all);

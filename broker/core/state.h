@@ -34,6 +34,7 @@ enum {
     WATCHES_MAX = 1024,                 /* of one client; of one job */
     CREDIT_MAX = 16384,                 /* events a watch may be ahead of its acknowledgement */
     SILENT_BEATS = 3,                   /* heartbeats without a word that end a session */
+    RECORDS_WAITING_MAX = 1 << 18,      /* for the store: beyond it no jobs are taken */
     RETRY_FULL_MS = 200,                /* when to try again what did not fit */
 };
 
@@ -283,6 +284,8 @@ struct session {
     struct job *alone; /* it has this one for itself */
     bool is_reserved;  /* it gets nothing until it is empty */
     bool is_draining;  /* it was told to leave */
+    bool is_known;     /* durably, so that a later life of the broker waits for it */
+    uint64_t record;   /* with which it will be */
     /* a client's */
     struct ag_link watches;
     uint32_t watches_count;
@@ -317,7 +320,7 @@ struct core {
     struct core_config config;
     struct core_counters counters;
     struct ag_random random;
-    struct ag_map jobs, groups, sessions, keys, uniques, schedules;
+    struct ag_map jobs, groups, sessions, keys, uniques, schedules, awaited;
     struct ag_heap timers;
     struct ag_link kinds, queues, all_jobs, all_sessions, all_schedules, ungrouped, sweeps, due;
     struct ag_link settling, settling_groups;
@@ -336,10 +339,11 @@ struct core {
     void **trash;             /* what effects of this step point at: freed at the next */
     size_t trash_count, trash_capacity;
     int64_t now;
-    struct timer recovery; /* while set nothing begins: workers may come back with what they hold */
+    struct timer recovery; /* while set nothing begins: awaited workers may come back */
+    uint64_t unknown_workers;
     struct argosy_error reason; /* of the last schedule that was refused */
     bool restoring;             /* core_restore() is at work: nothing is journalled or said */
-    bool stopping;
+    bool stopping, store_is_full;
     bool unfinished; /* a slice was full: go on at once */
     struct ag_buffer constants[CONSTANTS_COUNT];
     core_trace_fn *trace;
@@ -355,6 +359,8 @@ uint64_t core_journal(core_t *self, enum core_record record, const struct job *j
 void core_journal_other(core_t *self, enum core_record record, const struct queue *queue,
                         const struct schedule *schedule);
 /* The last record of something; the caller fills in what the store needs to sum up. Never NULL. */
+uint64_t core_journal_worker(core_t *self, const struct ag_id *instance, const char *name,
+                             bool has_left);
 struct effect *core_journal_forget(core_t *self, enum core_subject subject, const struct ag_id *id);
 /* Room for `count` answers and pieces of trash more. ARGOSY_ENOMEM. */
 int core_reserve_answers(core_t *self, size_t count);
@@ -499,6 +505,17 @@ void lease_release(struct job *job); /* only for job_enter() */
 void on_credit(core_t *self, struct session *worker, const struct proto_credit *credit);
 int on_results(core_t *self, struct session *worker, const struct proto_results *results);
 void on_progress(core_t *self, struct session *worker, const struct proto_progress *progress);
+
+/* recovery.c */
+int recovery_await(core_t *self, const struct ag_id *instance); /* ARGOSY_ENOMEM */
+void recovery_forget(core_t *self, const struct ag_id *instance);
+void recovery_begin(core_t *self);
+bool recovery_is_over(const core_t *self);
+void recovery_on_join(core_t *self, struct session *worker);
+void recovery_on_leave(core_t *self, struct session *worker);
+void recovery_on_commit(core_t *self);
+void recovery_give_up(core_t *self);
+void recovery_free(core_t *self);
 
 /* session.c */
 struct session *session_find(const core_t *self, const struct ag_id *instance);

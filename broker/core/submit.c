@@ -111,6 +111,19 @@ static bool is_full(const core_t *self, const struct batch *batch, const struct 
     return jobs >= jobs_max || bytes >= bytes_max;
 }
 
+/* For a while, whatever the job is like: TAKEN when there is room. */
+static struct refusal check_room(const core_t *self, const struct batch *batch,
+                                 const struct group *group)
+{
+    if (is_full(self, batch, group))
+        return no("rejected.full", "the broker holds as many jobs as it may");
+    if (self->store_is_full)
+        return no("rejected.full", "the broker's disk is full: jobs are taken when it has room");
+    if (self->records - self->committed > RECORDS_WAITING_MAX)
+        return no("rejected.full", "the broker's disk is too slow for so many jobs at once");
+    return TAKEN;
+}
+
 static struct refusal check_group(struct group *group)
 {
     if (group == NULL)
@@ -142,9 +155,10 @@ static struct refusal why_not(core_t *self, struct batch *batch,
         if (why.type != NULL)
             return why;
     }
-    if (is_full(self, batch, *group)) {
+    why = check_room(self, batch, *group);
+    if (why.type != NULL) {
         batch->retry_after_ms = RETRY_FULL_MS;
-        return no("rejected.full", "the broker holds as many jobs as it may");
+        return why;
     }
     if (kind_find(self, spec->kind) == NULL && self->kinds_count >= KINDS_MAX)
         return no("rejected.kind", "the broker knows as many kinds as it may");

@@ -174,7 +174,7 @@ static enum core_reason queued_reason(const core_t *self, const struct job *job)
 
     if (self->stopping)
         return REASON_STOPPING;
-    if (self->recovery.heap.place != 0)
+    if (!recovery_is_over(self))
         return REASON_RECOVERING;
     if (reason != REASON_NONE)
         return reason;

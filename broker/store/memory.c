@@ -14,8 +14,19 @@ static struct memory *of(const struct store *store)
     return AG_OWNER(store, struct memory, store);
 }
 
-static int memory_append(struct store *self, const struct effect *effect, struct argosy_error *err)
+static int memory_load(struct store *self, store_take_fn *take, void *arg, struct argosy_error *err)
 {
+    (void)self;
+    (void)take;
+    (void)arg;
+    (void)err;
+    return 0;
+}
+
+static int memory_append(struct store *self, core_t *core, const struct effect *effect,
+                         struct argosy_error *err)
+{
+    (void)core;
     (void)effect;
     (void)err;
     of(self)->appended++;
@@ -52,6 +63,7 @@ struct store *store_memory_new(uint64_t unix_ms)
     memory->store = (struct store){.name = "memory",
                                    .epoch = unix_ms,
                                    .fd = -1,
+                                   .load = memory_load,
                                    .append = memory_append,
                                    .commit = memory_commit,
                                    .committed = memory_committed,

@@ -5,15 +5,15 @@
 -- records, in the order of their numbers. Times are unix milliseconds. Look at the view `jobs` first.
 
 CREATE TABLE meta (
-    key   TEXT PRIMARY KEY, -- format, epoch (raised with each start), made (when)
-    value
+    key   TEXT PRIMARY KEY, -- format; epoch, raised with each start; made, when
+    value INTEGER NOT NULL
 ) WITHOUT ROWID;
 
--- What jobs have in common: kind, queue, priority, limits, retries. spec: msgpack, see protocol.md.
+-- What jobs have in common: kind, queue, priority, limits, retries. spec: msgpack, as in SUBMIT.
 CREATE TABLE template (
     number   INTEGER PRIMARY KEY,
     kind     TEXT NOT NULL,
-    queue    TEXT NOT NULL,
+    queue    TEXT NOT NULL, -- '': the kind's
     priority INTEGER NOT NULL,
     spec     BLOB NOT NULL
 );
@@ -22,29 +22,35 @@ CREATE TABLE job (
     number    INTEGER PRIMARY KEY, -- of the record that made it: the order of acceptance
     id        BLOB NOT NULL,       -- 16 bytes
     batch     INTEGER,             -- its group's number
-    place     INTEGER,             -- its index in the group; NULL 0
+    place     INTEGER NOT NULL,    -- its index in the group
     template  INTEGER NOT NULL,
     since     INTEGER NOT NULL,    -- when it was accepted
     due       INTEGER,             -- not before; NULL at once
     key       TEXT,                -- what has limits of its own, for example a host
-    waits     BLOB,                -- msgpack: how, ids it waits for, its unique key
+    uniq      TEXT,                -- no two live jobs have the same
+    waits     BLOB,                -- the ids that it waits for, 16 bytes each
+    mode      INTEGER NOT NULL,    -- how it waits: 0 for all, 1 for any
     payload   BLOB,                -- msgpack
-    attempt   BLOB,                -- the last attempt that did not end it: a record
+    attempt   BLOB,                -- how the last attempt went that did not end it: a record
     cancelled INTEGER              -- the number of the record that wants it to stop
 );
 
 CREATE TABLE outcome (
-    number    INTEGER PRIMARY KEY, -- of the record that ended the job
+    number    INTEGER PRIMARY KEY, -- of the record that ended the job: the order of completion
     job       INTEGER NOT NULL,
     state     INTEGER NOT NULL,    -- 5 succeeded, 6 failed, 7 cancelled
     worker    TEXT,
     attempt   INTEGER NOT NULL,
+    failures  INTEGER NOT NULL,
+    losses    INTEGER NOT NULL,
+    releases  INTEGER NOT NULL,
     queued_ms INTEGER NOT NULL,
     run_ms    INTEGER NOT NULL,
     since     INTEGER NOT NULL,    -- when it ended
     result    BLOB,                -- msgpack
     error     BLOB,                -- msgpack
-    more      BLOB                 -- msgpack: failures, losses, releases, attempts; NULL all 0
+    remembered INTEGER NOT NULL,   -- attempts that are described in:
+    attempts  BLOB                 -- msgpack, newest first
 );
 
 CREATE TABLE batch (               -- a group
@@ -52,9 +58,9 @@ CREATE TABLE batch (               -- a group
     id          BLOB NOT NULL,
     name        TEXT,
     spec        BLOB NOT NULL,     -- the record that made it
-    sealed      INTEGER,           -- numbers of records; NULL not yet
+    sealed      INTEGER,           -- numbers of records; NULL: not yet
     stopped     INTEGER,
-    stop        BLOB,              -- why: a record
+    stop        BLOB,              -- why it is cancelled: a record
     ended       INTEGER,
     ended_at    INTEGER,
     forgotten   INTEGER,           -- not NULL: its jobs are about to be deleted
@@ -70,16 +76,23 @@ CREATE TABLE queue (
     name   TEXT PRIMARY KEY,
     number INTEGER NOT NULL,
     paused INTEGER NOT NULL,
-    slots  INTEGER NOT NULL        -- that run at once; 0 no limit
+    slots  INTEGER NOT NULL,       -- that run at once; 0: no limit
+    spec   BLOB NOT NULL           -- the last record
+) WITHOUT ROWID;
+
+CREATE TABLE worker (              -- who may hold jobs: after a restart the broker waits for it
+    instance BLOB PRIMARY KEY,
+    number   INTEGER NOT NULL,
+    name     TEXT
 ) WITHOUT ROWID;
 
 CREATE TABLE schedule (
     id     BLOB PRIMARY KEY,
     number INTEGER NOT NULL,
     name   TEXT,
-    next   INTEGER,                -- NULL never again
+    next   INTEGER,                -- NULL: never again
     fired  INTEGER NOT NULL,
-    record BLOB NOT NULL
+    spec   BLOB NOT NULL           -- the last record
 ) WITHOUT ROWID;
 
 CREATE VIEW jobs AS
@@ -89,8 +102,8 @@ CREATE VIEW jobs AS
                 ELSE CASE WHEN job.cancelled IS NULL THEN 'open' ELSE 'cancelling' END END AS state,
            datetime(job.since / 1000, 'unixepoch') AS accepted,
            datetime(outcome.since / 1000, 'unixepoch') AS ended, outcome.worker AS worker,
-           outcome.run_ms AS run_ms, length(job.payload) AS payload_bytes,
-           length(outcome.result) AS result_bytes
+           outcome.attempt AS attempts, outcome.run_ms AS run_ms,
+           length(job.payload) AS payload_bytes, length(outcome.result) AS result_bytes
     FROM job JOIN template ON template.number = job.template
              LEFT JOIN batch ON batch.number = job.batch
              LEFT JOIN outcome ON outcome.job = job.number;

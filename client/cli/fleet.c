@@ -74,7 +74,8 @@ static int start_broker(fleet_t *self, struct argosy_error *err)
     const char *const arguments[] = {
         "argosy-broker",    "--bind",   self->endpoint, "--log",
         self->config.level, "--config", "/dev/null",    "--with-parent",
-        self->parent,       "--grace",  "0s",           NULL};
+        self->parent,       "--grace",  "0s",           "--store",
+        "memory",           NULL};
 
     return spawn("argosy-broker", (char *const *)arguments, &self->broker, err);
 }

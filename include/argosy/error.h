@@ -26,7 +26,8 @@ extern "C" {
     X(EREJECTED, -8, "the broker refused")                                                         \
     X(ENOBROKER, -9, "no broker answers")                                                          \
     X(ETIMEOUT, -10, "timed out")                                                                  \
-    X(ESTATE, -11, "not possible in this state")
+    X(ESTATE, -11, "not possible in this state")                                                   \
+    X(EFULL, -12, "no room left on the disk")
 
 enum argosy_error_code {
     ARGOSY_OK = 0,

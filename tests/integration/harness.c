@@ -92,6 +92,7 @@ static void exec_program(const char *const *argv)
     else
         snprintf(path, sizeof path, "%s/%s", getenv("ARGOSY_BIN"), argv[0]);
     setenv("XDG_CONFIG_HOME", folder, 1); /* no configuration of whoever runs the tests */
+    setenv("XDG_STATE_HOME", folder, 1);  /* and a store of our own */
     unsetenv("ARGOSY_CONNECT");
     execv(path, (char *const *)argv);
     fprintf(stderr, "cannot run %s: %s\n", path, strerror(errno));

@@ -17,8 +17,8 @@ trap finish EXIT
 cd "$work" || exit 1
 PATH=$bin:$PATH
 ARGOSY_CONNECT=ipc://$work/broker
-XDG_CONFIG_HOME=$work/config
-export PATH ARGOSY_CONNECT XDG_CONFIG_HOME
+XDG_CONFIG_HOME=$work/config XDG_STATE_HOME=$work
+export PATH ARGOSY_CONNECT XDG_CONFIG_HOME XDG_STATE_HOME
 
 fail() {
     echo "  $row: $*" >&2
@@ -48,7 +48,7 @@ now_ms() { date +%s%3N; }
 start_broker() { # NAME [OPTION...]
     name=$1
     shift
-    argosy-broker --bind "ipc://$work/$name" --log info "$@" 2>"$name.log" &
+    argosy-broker --bind "ipc://$work/$name" --store "sqlite:$work/$name.db" --log info "$@" 2>"$name.log" &
     pids="$pids $!"
     last=$!
 }
@@ -101,7 +101,7 @@ task_group() {
 as_completed_and_async_generators() {
     out=$(printf '0.6\n0.1\n0.3\n' | argosy exec -i - -- sh -c 'sleep {}; echo {}')
     expect "$(echo "$out" | tr '\n' ' ')" '0.1 0.3 0.6 '
-    argosy exec --json --partial -- sh -c 'echo one; sleep 0.3; echo two' >out
+    argosy exec --json --partial -- sh -c 'sleep 0.3; echo one; sleep 0.3; echo two' >out
     expect "$(sed -n 1p out)" '*"progress":*"partial":{"stdout":"one\\n"}*'
     expect "$(grep '"state"' out)" '*"stdout":"one\\ntwo\\n"*'
 }
@@ -200,9 +200,21 @@ aiofiles_and_chunks() {
     done
 }
 
-repository_pattern() { # a store and a source, by name; each has one implementation so far
+repository_pattern() { # two stores by name, one of which forgets; a source
     argosy-broker --store nonesuch 2>err && fail "an unknown store is taken"
     grep -q memory err || fail "it says $(cat err)"
+    for store in memory "sqlite:$work/kept.jobs"; do
+        start_broker kept --store "$store"
+        until_true test -S kept
+        id=$(ARGOSY_CONNECT=ipc://$work/kept job true)
+        kill "$last" && wait "$last"
+        start_broker kept --store "$store"
+        until_true test -S kept
+        ARGOSY_CONNECT=ipc://$work/kept argosy show "$id" >"kept.${store%%:*}" 2>&1
+        kill "$last" && wait "$last"
+    done
+    expect "$(cat kept.memory)" '*not_found*'
+    expect "$(cat kept.sqlite)" '*queued*'
     mkdir -p src && printf 'int a;\n' >src/a.c
     out=$(argosy analyze --format json "$work/src")
     expect "$out" '*"files":1,"lines":1*'

@@ -9,7 +9,7 @@ finish() {
     rm -rf "$work"
 }
 trap finish EXIT
-export XDG_RUNTIME_DIR="$work" XDG_CONFIG_HOME="$work"
+export XDG_RUNTIME_DIR="$work" XDG_CONFIG_HOME="$work" XDG_STATE_HOME="$work"
 
 "$ARGOSY_BIN/argosy" broker --log error &
 pids="$pids $!"

@@ -290,7 +290,7 @@ static void a_broker_that_forgot_a_batch_is_not_waited_for(void **state)
         START(log, "argosy", "fetch", "--connect", fleet->endpoint, "-i", write_slow(10, 60000));
     await_jobs_in(fleet, "running", 2);
     harness_stop(fleet->broker, SIGKILL);
-    fleet->broker = START(second, "argosy-broker", "--bind", fleet->endpoint);
+    fleet->broker = START(second, "argosy-broker", "--bind", fleet->endpoint, "--store", "memory");
     harness_await(second, "msg=ready");
     assert_int_equal(harness_stop(client, 0), 3);
     harness_await(log, "was restarted and has forgotten the batch");
@@ -509,9 +509,9 @@ static void two_brokers_do_not_share_a_socket(void **state)
 
     (void)state;
     snprintf(endpoint, sizeof endpoint, "ipc://%s", harness_path("socket"));
-    START(log, "argosy-broker", "--bind", endpoint);
+    START(log, "argosy-broker", "--bind", endpoint, "--store", "memory");
     harness_await(log, "msg=ready");
-    second = START(other, "argosy-broker", "--bind", endpoint);
+    second = START(other, "argosy-broker", "--bind", endpoint, "--store", "memory");
     assert_int_equal(harness_stop(second, 0), 3);
     harness_await(other, "another broker listens on");
 }

@@ -55,7 +55,7 @@ pids="$pids $!"
 until grep -q '^ca ' "$work/ports" 2>/dev/null; do sleep 0.02; done
 http=$(sed -n 's/^http /http:\/\//p' "$work/ports")
 
-export XDG_RUNTIME_DIR="$work" XDG_CONFIG_HOME="$work"
+export XDG_RUNTIME_DIR="$work" XDG_CONFIG_HOME="$work" XDG_STATE_HOME="$work"
 "$ARGOSY_BIN/argosy" broker --log error &
 pids="$pids $!"
 "$ARGOSY_BIN/argosy" worker --log error --allow-net 127.0.0.0/8 &

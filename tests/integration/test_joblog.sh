@@ -5,8 +5,8 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cd "$work" || exit 1
 PATH=$ARGOSY_BIN:$PATH
-XDG_CONFIG_HOME=$work
-export PATH XDG_CONFIG_HOME
+XDG_CONFIG_HOME=$work XDG_STATE_HOME=$work
+export PATH XDG_CONFIG_HOME XDG_STATE_HOME
 fail() {
     echo "$*" >&2
     exit 1

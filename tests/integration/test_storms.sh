@@ -15,8 +15,8 @@ trap finish EXIT
 cd "$work" || exit 1
 PATH=$ARGOSY_BIN:$PATH
 ARGOSY_CONNECT=ipc://$work/broker
-XDG_CONFIG_HOME=$work/config
-export PATH ARGOSY_CONNECT XDG_CONFIG_HOME
+XDG_CONFIG_HOME=$work/config XDG_STATE_HOME=$work
+export PATH ARGOSY_CONNECT XDG_CONFIG_HOME XDG_STATE_HOME
 case $ARGOSY_BIN in *san/bin) many=60000 patience=4 ;; *) many=${ARGOSY_MANY:-200000} patience=1 ;; esac
 
 fail() {

@@ -1,9 +1,11 @@
 #include "tests/simulation/fold.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "broker/core/record.h"
+#include "broker/store/tables.h"
 
 struct head {
     uint64_t number;
@@ -102,11 +104,13 @@ static void look_at(struct fold *self, struct ag_bytes bytes)
     case RECORD_ENDED:
     case RECORD_QUEUE:
     case RECORD_SCHEDULE:
+    case RECORD_WORKER:
         break;
     }
 }
 
-/* Whether a later record of the same queue or schedule makes this one void. */
+/* Whether a later record of the same queue, schedule, worker or stop of a group makes this one
+ * void. */
 static bool is_superseded(const struct ag_buffer *journal, size_t at, const struct record *record)
 {
     struct ag_bytes bytes;
@@ -118,6 +122,12 @@ static bool is_superseded(const struct ag_buffer *journal, size_t at, const stru
         if (record->type == RECORD_QUEUE && later.type == RECORD_QUEUE &&
             later.queue.name.size == record->queue.name.size &&
             memcmp(later.queue.name.data, record->queue.name.data, later.queue.name.size) == 0)
+            return true;
+        if (record->type == RECORD_WORKER && later.type == RECORD_WORKER &&
+            ag_id_equal(&later.id, &record->id))
+            return true;
+        if (record->type == RECORD_STOP && later.type == RECORD_STOP &&
+            later.number == record->number)
             return true;
         if (record->type == RECORD_SCHEDULE && ag_id_equal(&later.id, &record->id) &&
             (later.type == RECORD_SCHEDULE || later.type == RECORD_FORGET))
@@ -154,8 +164,11 @@ static void keep(struct fold *self, const struct ag_buffer *journal, size_t at, 
     if ((record.type == RECORD_JOB || record.type == RECORD_END) && subject->group > 0 &&
         self->subjects[subject->group].is_gone)
         return;
-    if ((record.type == RECORD_QUEUE || record.type == RECORD_SCHEDULE) &&
+    if ((record.type == RECORD_QUEUE || record.type == RECORD_SCHEDULE ||
+         record.type == RECORD_STOP || record.type == RECORD_WORKER) &&
         is_superseded(journal, at, &record))
+        return;
+    if (record.type == RECORD_WORKER && record.worker.has_left)
         return;
     journal_append(&self->out, number, bytes);
     if (record.type == RECORD_GROUP)
@@ -184,4 +197,79 @@ void journal_fold(struct ag_buffer *journal)
     free(self.subjects);
     ag_buffer_free(journal);
     *journal = self.out;
+}
+
+/* ---- the tables --------------------------------------------------------------------------------
+ */
+
+static void write_tables(tables_t *tables, const struct ag_buffer *journal,
+                         struct argosy_error *err)
+{
+    struct ag_bytes record;
+    uint64_t number;
+    int rc = tables_begin(tables, err);
+
+    for (size_t at = 0; rc == 0 && journal_next(journal, &at, &number, &record);)
+        rc = tables_apply(tables, number, record, err);
+    if (rc == 0)
+        tables_commit(tables, err);
+}
+
+static int take_record(void *arg, uint64_t number, const struct record *record,
+                       struct argosy_error *err)
+{
+    struct ag_buffer *journal = arg, bytes = ag_buffer_empty(journal->size_max);
+
+    (void)err;
+    record_write(record, &bytes);
+    journal_append(journal, number, ag_buffer_bytes(&bytes));
+    ag_buffer_free(&bytes);
+    return 0;
+}
+
+/* The number of the first record that differs; 0 none. */
+static uint64_t difference(const struct ag_buffer *a, const struct ag_buffer *b)
+{
+    struct ag_bytes of_a = {0}, of_b = {0};
+    uint64_t number_a = 0, number_b = 0;
+    size_t at_a = 0, at_b = 0;
+
+    for (;;) {
+        bool more_a = journal_next(a, &at_a, &number_a, &of_a);
+        bool more_b = journal_next(b, &at_b, &number_b, &of_b);
+
+        if (!more_a && !more_b)
+            return 0;
+        if (!more_a || (more_b && number_b < number_a))
+            return number_b;
+        if (!more_b || number_a < number_b || !ag_bytes_equal(of_a, of_b))
+            return number_a;
+    }
+}
+
+const char *journal_fold_by_tables(struct ag_buffer *journal)
+{
+    static char what[400];
+    struct ag_buffer read = ag_buffer_empty(journal->size_max);
+    struct argosy_error err = {0};
+    tables_t *tables;
+    uint64_t last, surprises = 0;
+
+    if (tables_open(&tables, ":memory:", &err) == 0) {
+        write_tables(tables, journal, &err);
+        surprises = tables_surprises(tables);
+        if (err.code == 0)
+            tables_load(tables, take_record, &read, &last, &err);
+        tables_close(&tables);
+    }
+    journal_fold(journal);
+    snprintf(what, sizeof what, "%s", err.message);
+    if (err.code == 0 && surprises > 0)
+        snprintf(what, sizeof what, "the tables lack what %llu records change",
+                 (unsigned long long)surprises);
+    else if (err.code == 0 && difference(&read, journal) > 0)
+        snprintf(what, sizeof what, "the tables and the model differ at record %llu",
+                 (unsigned long long)difference(&read, journal));
+    ag_buffer_free(&read);
+    return what[0] != '\0' ? what : NULL;
 }

@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "broker/core/record.h"
 #include "tests/simulation/fold.h"
 #include "tests/unit/cmocka_prelude.h"
 
@@ -109,7 +110,8 @@ static void keep_record(struct stage *self, const struct effect *effect)
 void stage_restart(struct stage *self)
 {
     struct argosy_error err = {0};
-    struct ag_bytes record;
+    struct ag_bytes bytes;
+    struct record record;
     uint64_t number;
 
     journal_fold(&self->journal);
@@ -117,8 +119,9 @@ void stage_restart(struct stage *self)
     self->config.epoch++;
     self->core = core_new(&self->config);
     assert_non_null(self->core);
-    for (size_t at = 0; journal_next(&self->journal, &at, &number, &record);)
-        if (core_restore(self->core, self->now, number, record, &err) < 0)
+    for (size_t at = 0; journal_next(&self->journal, &at, &number, &bytes);)
+        if (record_read(bytes, &record, &err) < 0 ||
+            core_restore(self->core, self->now, number, &record, &err) < 0)
             fail_msg("%s", err.message);
     core_restored(self->core, self->records);
     if (core_broken_invariant(self->core) != NULL)

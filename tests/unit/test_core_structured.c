@@ -720,13 +720,66 @@ static void what_was_queued_is_there_after_a_restart(void **state)
     stage_watch(stage, 20, 3, 0, 10, ALL);
     stage_expect(stage, "20: welcome\n20: accepted 1\n20: accepted 1\n20: accepted 1\n"
                         "20: answer cancelled 1 cancelling 0 ended 0 unknown 0\n"
-                        "20: welcome\n10: welcome\n20: events 0 3.0=cancelled end\n");
-    assert_string_equal(reason_of(stage, 1), "broker.recovering");
-    stage_wait(stage, 2999);
-    stage_say(stage, 10, 10, CORE_ALIVE);
-    stage_wait(stage, 1);
+                        "20: welcome\n10: welcome\n10: run 1.1\n20: events 0 3.0=cancelled end\n");
     succeeds(stage, 1, 1);
-    stage_expect(stage, "20: close\n10: run 1.1\n10: run 2.1 <1\n10: recorded 1.1\n");
+    stage_expect(stage, "10: run 2.1 <1\n10: recorded 1.1\n");
+}
+
+/* Worker 10 may still run job 1; worker 11 has nothing to do with that. */
+static void nothing_begins_before_the_workers_of_the_last_life_are_back(void **state)
+{
+    struct stage *stage = *state;
+
+    stage->keeps_journal = true;
+    stage_client(stage, 20);
+    stage_worker(stage, 10, 5);
+    stage_worker(stage, 12, 5);
+    stage_say(stage, 12, 12, CORE_LEAVE); /* is not waited for */
+    submit(stage, (struct stage_job){.id = 1});
+    submit(stage, (struct stage_job){.id = 2, .priority = 9, .kind = "other"});
+    stage_restart(stage);
+    stage_worker(stage, 11, 5);
+    ag_buffer_clear(&stage->said);
+    assert_string_equal(reason_of(stage, 1), "broker.recovering");
+    stage_wait(stage, 1000);
+    stage_expect(stage, "");
+    stage_worker(stage, 10, 0); /* it holds nothing: its RUN was lost on the way */
+    stage_expect(stage, "10: welcome\n11: run 1.1\n");
+}
+
+static void a_worker_of_the_last_life_is_not_waited_for_for_ever(void **state)
+{
+    struct stage *stage = *state;
+
+    stage->keeps_journal = true;
+    stage_client(stage, 20);
+    stage_worker(stage, 10, 5);
+    submit(stage, (struct stage_job){.id = 1});
+    stage_restart(stage);
+    stage_worker(stage, 11, 5);
+    stage_wait(stage, 2999);
+    stage_say(stage, 11, 11, CORE_ALIVE);
+    ag_buffer_clear(&stage->said);
+    stage_wait(stage, 1);
+    stage_expect(stage, "11: run 1.1\n");
+    stage_restart(stage); /* nor again */
+    stage_worker(stage, 11, 5);
+    stage_expect(stage, "11: welcome\n11: run 1.1\n");
+}
+
+/* Else a crash could make the broker forget that somebody runs the job. */
+static void a_worker_gets_nothing_before_it_is_durably_known(void **state)
+{
+    struct stage *stage = *state;
+
+    stage->slow_store = true;
+    stage_client(stage, 20);
+    submit(stage, (struct stage_job){.id = 1});
+    stage_commit(stage);
+    stage_worker(stage, 10, 5);
+    stage_expect(stage, "20: welcome\n20: accepted 1\n10: welcome\n");
+    stage_commit(stage);
+    stage_expect(stage, "10: run 1.1\n");
 }
 
 static void a_worker_comes_back_with_what_it_holds(void **state)
@@ -871,6 +924,9 @@ int main(void)
         STORY(a_time_that_has_passed_is_now),
         STORY(a_stopping_broker_leaves_a_tick_to_the_next_one),
         STORY(what_was_queued_is_there_after_a_restart),
+        STORY(nothing_begins_before_the_workers_of_the_last_life_are_back),
+        STORY(a_worker_of_the_last_life_is_not_waited_for_for_ever),
+        STORY(a_worker_gets_nothing_before_it_is_durably_known),
         STORY(a_worker_comes_back_with_what_it_holds),
         STORY(groups_and_their_ends_survive),
         STORY(a_schedule_survives_and_does_not_fire_twice),

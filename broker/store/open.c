@@ -1,0 +1,70 @@
+/* Which store a text like "sqlite:PATH" names. */
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "broker/store/store.h"
+#include "common/error.h"
+
+static const char sqlite_prefix[] = "sqlite:";
+
+int store_check(const char *text, struct argosy_error *err)
+{
+    size_t size = sizeof sqlite_prefix - 1;
+
+    if (strcmp(text, "memory") == 0 || (strncmp(text, sqlite_prefix, size) == 0 && text[size]))
+        return 0;
+    return ag_fail(err, ARGOSY_EINVAL,
+                   "'%s' is not a store: memory, or sqlite:PATH with the path of its file", text);
+}
+
+/* $XDG_STATE_HOME/argosy/jobs.db, as the XDG Base Directory Specification 0.8 has it. */
+static int default_path(char path[PATH_MAX], struct argosy_error *err)
+{
+    const char *state = getenv("XDG_STATE_HOME"), *home = getenv("HOME");
+    int size = -1;
+
+    if (state != NULL && state[0] == '/')
+        size = snprintf(path, PATH_MAX, "%s/argosy/jobs.db", state);
+    else if (home != NULL && home[0] == '/')
+        size = snprintf(path, PATH_MAX, "%s/.local/state/argosy/jobs.db", home);
+    if (size > 0 && size < PATH_MAX)
+        return 0;
+    return ag_fail(err, ARGOSY_EINVAL,
+                   "neither XDG_STATE_HOME nor HOME tells where a store could "
+                   "be: name one with --store sqlite:PATH");
+}
+
+/* The directories above the one that the store makes itself. */
+static int make_parents(const char *path, struct argosy_error *err)
+{
+    char folder[PATH_MAX];
+
+    for (const char *slash = strchr(path + 1, '/'); slash != NULL; slash = strchr(slash + 1, '/')) {
+        snprintf(folder, sizeof folder, "%.*s", (int)(slash - path), path);
+        if (mkdir(folder, 0700) < 0 && errno != EEXIST)
+            return ag_fail(err, ARGOSY_EIO, "cannot make %s for the store: %s", folder,
+                           strerror(errno));
+    }
+    return 0;
+}
+
+int store_open(struct store **out, const char *text, uint64_t unix_ms, struct argosy_error *err)
+{
+    char path[PATH_MAX];
+    int rc = text != NULL ? store_check(text, err) : default_path(path, err);
+
+    if (rc == 0 && text == NULL)
+        rc = make_parents(path, err);
+    if (rc < 0)
+        return rc;
+    if (text != NULL && strcmp(text, "memory") == 0) {
+        *out = store_memory_new(unix_ms);
+        return *out != NULL ? 0 : ag_fail(err, ARGOSY_ENOMEM, "no memory for a store");
+    }
+    return store_sqlite_open(out, text != NULL ? text + sizeof sqlite_prefix - 1 : path, unix_ms,
+                             err);
+}

@@ -1,0 +1,73 @@
+/* rows.h - the statements over the tables, and what tables.c and load.c share. Private to them. */
+#ifndef BROKER_STORE_ROWS_H
+#define BROKER_STORE_ROWS_H
+
+#include "broker/core/core.h"
+#include "broker/store/sql.h"
+#include "common/buffer.h"
+#include "common/list.h"
+#include "common/map.h"
+
+/* X(NAME, text) */
+#define STATEMENTS(X)                                                                              \
+    X(BEGIN, "BEGIN IMMEDIATE")                                                                    \
+    X(COMMIT, "COMMIT")                                                                            \
+    X(RAISE_EPOCH, "UPDATE meta SET value = max(value + 1, ?) WHERE key = 'epoch'")                \
+    X(ADD_TEMPLATE, "INSERT INTO template (kind, queue, priority, spec) VALUES (?, ?, ?, ?)")      \
+    X(ADD_JOB,                                                                                     \
+      "INSERT INTO job (number, id, batch, place, template, since, due, key, uniq, waits, mode,"   \
+      " payload) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")                                     \
+    X(SET_ATTEMPT, "UPDATE job SET attempt = ? WHERE number = ?")                                  \
+    X(CANCEL_JOB, "UPDATE job SET cancelled = ? WHERE number = ?")                                 \
+    X(DELETE_JOB, "DELETE FROM job WHERE number = ?")                                              \
+    X(ADD_OUTCOME,                                                                                 \
+      "INSERT INTO outcome (number, job, state, worker, attempt, failures, losses, releases,"      \
+      " queued_ms, run_ms, since, result, error, remembered, attempts)"                            \
+      " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")                                     \
+    X(DELETE_OUTCOME, "DELETE FROM outcome WHERE number = ?")                                      \
+    X(ADD_BATCH, "INSERT INTO batch (number, id, name, spec) VALUES (?, ?, ?, ?)")                 \
+    X(SEAL_BATCH, "UPDATE batch SET sealed = ? WHERE number = ?")                                  \
+    X(STOP_BATCH, "UPDATE batch SET stop = ?, stopped = ?3 WHERE number = ?2")                     \
+    X(END_BATCH, "UPDATE batch SET ended = ?1, ended_at = ?3 WHERE number = ?2")                   \
+    X(FORGET_BATCH, "UPDATE batch SET forgotten = 1 WHERE number = ?")                             \
+    X(DELETE_BATCH, "DELETE FROM batch WHERE number = ?")                                          \
+    X(ADD_GONE,                                                                                    \
+      "UPDATE batch SET succeeded = succeeded + ?, failed = failed + ?,"                           \
+      " cancelled = cancelled + ?, retried = retried + ?, unconfirmed = unconfirmed + ?,"          \
+      " busy_ms = busy_ms + ? WHERE number = ?")                                                   \
+    X(PUT_QUEUE, "REPLACE INTO queue (name, number, paused, slots, spec) VALUES (?, ?, ?, ?, ?)")  \
+    X(PUT_SCHEDULE,                                                                                \
+      "REPLACE INTO schedule (id, number, name, next, fired, spec) VALUES (?, ?, ?, ?, ?, ?)")     \
+    X(DELETE_SCHEDULE, "DELETE FROM schedule WHERE id = ?")                                        \
+    X(PUT_WORKER, "REPLACE INTO worker (instance, number, name) VALUES (?, ?, ?)")                 \
+    X(DELETE_WORKER, "DELETE FROM worker WHERE instance = ?")
+
+enum statement {
+#define X(name, text) SQL_##name,
+    STATEMENTS(X)
+#undef X
+        STATEMENTS_COUNT
+};
+
+enum { TEMPLATES_MAX = 1024 }; /* remembered; beyond it some stand in the table twice */
+
+struct template
+{
+    struct ag_map_node node; /* by a hash of spec */
+    uint64_t number;
+    size_t size;
+    uint8_t spec[];
+};
+
+struct tables {
+    sqlite3 *db;
+    sqlite3_stmt *sql[STATEMENTS_COUNT];
+    uint64_t seed, surprises;
+    struct ag_map templates;
+    struct template *last_template;
+    struct ag_buffer scratch;
+    uint64_t gone_of; /* the group whose counts wait in `gone`; 0 none */
+    struct core_gone gone;
+};
+
+#endif

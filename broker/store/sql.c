@@ -1,0 +1,71 @@
+#include "broker/store/sql.h"
+
+static int code_of(int rc)
+{
+    switch (rc & 0xff) {
+    case SQLITE_FULL:
+        return ARGOSY_EFULL;
+    case SQLITE_BUSY:
+    case SQLITE_LOCKED:
+        return ARGOSY_EAGAIN;
+    case SQLITE_NOMEM:
+        return ARGOSY_ENOMEM;
+    default: /* the index of the WAL lives in a file of its own */
+        return rc == SQLITE_IOERR_SHMSIZE ? ARGOSY_EFULL : ARGOSY_EIO;
+    }
+}
+
+int sql_fail(sqlite3 *db, const char *doing, struct argosy_error *err)
+{
+    int rc = sqlite3_extended_errcode(db);
+
+    return ag_fail(err, code_of(rc), "cannot %s the store: %s (SQLite %d)", doing,
+                   sqlite3_errmsg(db), rc);
+}
+
+int sql_exec(sqlite3 *db, const char *sql, const char *doing, struct argosy_error *err)
+{
+    return sqlite3_exec(db, sql, NULL, NULL, NULL) == SQLITE_OK ? 0 : sql_fail(db, doing, err);
+}
+
+int sql_prepare(sqlite3 *db, const char *sql, sqlite3_stmt **out, struct argosy_error *err)
+{
+    if (sqlite3_prepare_v3(db, sql, -1, SQLITE_PREPARE_PERSISTENT, out, NULL) == SQLITE_OK)
+        return 0;
+    return sql_fail(db, "use the tables of", err);
+}
+
+int sql_run(sqlite3 *db, sqlite3_stmt *statement, struct argosy_error *err)
+{
+    int rc = 0;
+
+    if (sqlite3_step(statement) != SQLITE_DONE)
+        rc = sql_fail(db, "write to", err);
+    sqlite3_reset(statement);
+    return rc;
+}
+
+int sql_number(sqlite3 *db, const char *sql, uint64_t *out, struct argosy_error *err)
+{
+    sqlite3_stmt *statement;
+    int rc = sql_prepare(db, sql, &statement, err), step;
+
+    *out = 0;
+    if (rc < 0)
+        return rc;
+    step = sqlite3_step(statement);
+    if (step == SQLITE_ROW)
+        *out = sql_column(statement, 0);
+    else if (step != SQLITE_DONE)
+        rc = sql_fail(db, "read", err);
+    sqlite3_finalize(statement);
+    return rc;
+}
+
+struct ag_bytes sql_column_bytes(sqlite3_stmt *statement, int at)
+{
+    const void *data = sqlite3_column_blob(statement, at);
+
+    return data != NULL ? ag_bytes_of(data, (size_t)sqlite3_column_bytes(statement, at))
+                        : ag_bytes_of_text("");
+}
