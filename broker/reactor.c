@@ -30,7 +30,8 @@ enum {
     HANDSHAKE_MS = 5000,
     BACKLOG = 1024,
     LOCKS_MAX = 16,
-    LOG_FLUSH_MS = 1000
+    LOG_FLUSH_MS = 1000,
+    CLOCK_STEP_MS = 50 /* less may be two readings that were not at once */
 };
 
 struct lock {
@@ -176,6 +177,22 @@ static void notice_pause(reactor_t *self, int64_t now)
     self->hold_until = now + self->config.core.heartbeat_ms;
 }
 
+/* Somebody has set the wall clock, the network corrects it, or the machine slept: schedules follow
+ * it. We look at least every LOG_FLUSH_MS, and before any tick fires. */
+static int notice_clock(reactor_t *self)
+{
+    struct core_event event = {.type = CORE_CLOCK};
+    int64_t step_ms;
+
+    event.unix_offset_ms = ag_clock_unix_ms() - ag_clock_mono_ms();
+    step_ms = event.unix_offset_ms - self->config.core.unix_offset_ms;
+    if (step_ms > -CLOCK_STEP_MS && step_ms < CLOCK_STEP_MS)
+        return 0;
+    ag_log_info("broker", "the wall clock was set", ag_kv("by_ms", step_ms));
+    self->config.core.unix_offset_ms = event.unix_offset_ms;
+    return step(self, &event);
+}
+
 static int on_timer(zloop_t *loop, int timer, void *arg)
 {
     reactor_t *self = arg;
@@ -187,6 +204,8 @@ static int on_timer(zloop_t *loop, int timer, void *arg)
     self->timer = -1;
     ag_log_flush();
     notice_pause(self, now);
+    if (notice_clock(self) < 0)
+        return -1;
     if (now >= self->hold_until && core_deadline(self->core) <= now && step(self, &event) < 0)
         return -1;
     return end_turn(self);

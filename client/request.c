@@ -89,6 +89,7 @@ void requests_new_session(argosy_client *self)
         AG_OWNER(at, struct request, link)->is_sent = false;
 }
 
+/* In their order: what does not fit keeps back those behind it, which may be about the same. */
 void requests_flush(argosy_client *self)
 {
     for (struct ag_link *at = self->requests.next; self->is_open && at != &self->requests;
@@ -97,6 +98,8 @@ void requests_flush(argosy_client *self)
 
         if (!request->is_sent)
             request->is_sent = self->port.send(self->port.arg, ag_buffer_bytes(&request->frame));
+        if (!request->is_sent)
+            return;
     }
 }
 

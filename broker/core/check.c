@@ -128,6 +128,17 @@ static const char *check_keys(const core_t *self)
     return NULL;
 }
 
+static const char *check_schedules(const core_t *self)
+{
+    for (struct ag_link *at = self->all_schedules.next; at != &self->all_schedules; at = at->next) {
+        const struct schedule *schedule = AG_OWNER(at, struct schedule, all);
+
+        if ((schedule->timer.heap.place > 0) != (schedule->next_unix_ms != INT64_MAX))
+            return "a schedule has a timer exactly while it has a next tick";
+    }
+    return NULL;
+}
+
 static const char *check_sums(const core_t *self, const struct sums *sums)
 {
     uint64_t queued = 0, waiting = 0;
@@ -168,6 +179,8 @@ const char *core_broken_invariant(const core_t *self)
         broken = check_lanes(self, &self->ungrouped);
     if (broken == NULL)
         broken = check_keys(self);
+    if (broken == NULL)
+        broken = check_schedules(self);
     while (broken == NULL && (node = ag_map_next(&self->groups, node)) != NULL) {
         const struct group *group = AG_OWNER(node, struct group, node);
 

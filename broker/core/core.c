@@ -312,6 +312,7 @@ static int on_session_event(core_t *self, const struct core_event *event)
     case CORE_COMMITTED:
     case CORE_STORE:
     case CORE_TIMER:
+    case CORE_CLOCK:
     case CORE_STOPPING:
         break;
     }
@@ -334,6 +335,10 @@ static int on_event(core_t *self, const struct core_event *event)
         return 0;
     case CORE_TIMER:
         on_timers(self);
+        return 0;
+    case CORE_CLOCK:
+        self->config.unix_offset_ms = event->unix_offset_ms;
+        schedule_on_clock(self);
         return 0;
     case CORE_STOPPING:
         self->stopping = true;

@@ -59,6 +59,7 @@ enum job_state {
     X(COMMITTED, "committed", "the store has made records durable: committed")                     \
     X(STORE, "store", "the store has no room for new jobs, or has again: full")                    \
     X(TIMER, "timer", "core_deadline() has passed")                                                \
+    X(CLOCK, "clock", "the wall clock was set, or the machine slept: unix_offset_ms")              \
     X(STOPPING, "stopping", "the broker is about to stop: nothing new begins")
 
 enum core_event_type {
@@ -106,7 +107,7 @@ struct core_event {
     enum core_event_type type;
     int64_t now;
     uint32_t peer;         /* the connection it came from */
-    struct ag_id instance; /* who sent it; zero for COMMITTED, STORE, TIMER, STOPPING */
+    struct ag_id instance; /* who sent it; zero for COMMITTED, STORE, TIMER, CLOCK, STOPPING */
     union {
         const struct proto_hello *hello;
         const struct proto_credit *credit;
@@ -120,6 +121,7 @@ struct core_event {
         const struct core_control *control;
         uint64_t committed; /* records up to this number */
         bool full;
+        int64_t unix_offset_ms; /* as in struct core_config, from now on */
     };
 };
 
@@ -245,7 +247,7 @@ struct core_config {
     struct core_calendar calendar;
     uint64_t epoch;         /* of this life of the broker; higher than any before */
     uint64_t seed;          /* for jitter and for the hash tables */
-    int64_t unix_offset_ms; /* unix time minus `now`, for times that people read */
+    int64_t unix_offset_ms; /* unix time minus `now`: for schedules, and what outlives the broker */
     uint32_t heartbeat_ms;
     uint32_t grace_ms;      /* default grace of a stop */
     uint32_t result_ttl_ms; /* how long an ended group is remembered */

@@ -131,7 +131,8 @@ void core_write_record(core_t *self, const struct effect *effect, struct ag_buff
     struct record record = {
         .type = type, .id = effect->journal.id, .number = effect->journal.number};
 
-    if (PLANTED(CANCEL_FORGOTTEN) && (type == RECORD_STOP || type == RECORD_CANCEL)) {
+    if ((PLANTED(CANCEL_FORGOTTEN) && (type == RECORD_STOP || type == RECORD_CANCEL)) ||
+        (PLANTED(RULE_REMAINS) && effect->journal.subject == SUBJECT_SCHEDULE)) {
         record = (struct record){.type = RECORD_FORGET}; /* which changes nothing */
         record_write(&record, out);
         return;

@@ -22,7 +22,11 @@
     X(CANCEL_UNDONE, "cancel-undone", "a cancelled job may still succeed")                         \
     X(EARLY_AFTER, "early-after",                                                                  \
       "a job begins when all but one of those it waits for have ended")                            \
-    X(LOST_LOST, "lost-lost", "what a silent worker held is not given to another")
+    X(LOST_LOST, "lost-lost", "what a silent worker held is not given to another")                 \
+    X(CLOCK_IGNORED, "clock-ignored", "a tick does not move when the wall clock is set")           \
+    X(TICK_DROPPED, "tick-dropped", "of several missed ticks only the first is made up for")       \
+    X(RULE_REMAINS, "rule-remains", "the removal of a schedule is not journalled")                 \
+    X(WAIT_LONGER, "wait-longer", "a delay grows when the clock was set back before a restart")
 
 enum plant {
 #define X(name, text, what) PLANT_##name,

@@ -13,6 +13,24 @@ static int64_t at_of(const core_t *self, uint64_t unix_ms)
     return (int64_t)unix_ms - self->config.unix_offset_ms;
 }
 
+/* Of what has happened: the clock may have been set back since. */
+static int64_t past_of(const core_t *self, uint64_t unix_ms)
+{
+    int64_t at = at_of(self, unix_ms);
+
+    return at < self->now ? at : self->now;
+}
+
+/* Of what was to wait from one time to another: it waits no longer than that from now on, whatever
+ * was done to the clock. */
+static int64_t due_of(const core_t *self, uint64_t since_unix_ms, uint64_t due_unix_ms)
+{
+    int64_t due = at_of(self, due_unix_ms);
+    int64_t wait = due_unix_ms > since_unix_ms ? (int64_t)(due_unix_ms - since_unix_ms) : 0;
+
+    return due < self->now + wait || PLANTED(WAIT_LONGER) ? due : self->now + wait;
+}
+
 static int unsound(struct argosy_error *err, const char *what)
 {
     return ag_fail(err, ARGOSY_EPROTO, "the journal is not sound: %s", what);
@@ -43,7 +61,7 @@ static int restore_group(core_t *self, const struct record *record, struct argos
         return no_memory(err);
     }
     group_accept(self, group, place, spec->deadline_ms);
-    group->accepted_at = at_of(self, record->group.accepted_unix_ms);
+    group->accepted_at = past_of(self, record->group.accepted_unix_ms);
     if (spec->deadline_ms > 0) {
         int64_t due = group->accepted_at + spec->deadline_ms;
 
@@ -123,8 +141,8 @@ static int restore_job(core_t *self, const struct record *record, struct argosy_
         if (job->extra->unique != NULL)
             unique_take(self, job);
     }
-    job_accept(self, job, at_of(self, record->job.due_unix_ms));
-    job->since = at_of(self, record->job.since_unix_ms);
+    job_accept(self, job, due_of(self, record->job.since_unix_ms, record->job.due_unix_ms));
+    job->since = past_of(self, record->job.since_unix_ms);
     if (job->extra != NULL)
         wait_begin(self, job);
     return 0;
@@ -165,6 +183,12 @@ static int restore_attempts(struct job *job, uint32_t count, struct ag_bytes att
     return 0;
 }
 
+/* When the newest attempt ended; there is none only where memory was short. */
+static uint64_t ended_unix_ms(const struct attempt *newest)
+{
+    return newest != NULL ? newest->started_unix_ms + newest->run_ms : UINT64_MAX;
+}
+
 static int restore_attempt(core_t *self, struct job *job, const struct record *record,
                            struct argosy_error *err)
 {
@@ -175,7 +199,7 @@ static int restore_attempt(core_t *self, struct job *job, const struct record *r
     job->attempt = record->attempt.attempt;
     job->failures = record->attempt.failures;
     job->losses = record->attempt.losses;
-    job->due_at = at_of(self, record->attempt.due_unix_ms);
+    job->due_at = due_of(self, ended_unix_ms(job->attempts), record->attempt.due_unix_ms);
     if (job->state == JOB_SCHEDULED)
         job_enter(self, job, JOB_QUEUED);
     if (job->state == JOB_QUEUED) { /* into the place that the new counts ask for */
@@ -228,7 +252,7 @@ static int restore_end(core_t *self, struct job *job, const struct record *recor
         return no_memory(err);
     count_in_group(job);
     job_enter(self, job, record->end.state);
-    job->since = at_of(self, record->end.since_unix_ms);
+    job->since = past_of(self, record->end.since_unix_ms);
     return 0;
 }
 
@@ -325,7 +349,7 @@ static int restore_of_group(core_t *self, const struct record *record, struct ar
         if (!group_is_done(group))
             return unsound(err, "a group that has ended before its jobs");
         group_end(self, group);
-        group->ended_at = at_of(self, record->ended.unix_ms);
+        group->ended_at = past_of(self, record->ended.unix_ms);
     }
     return 0;
 }

@@ -37,6 +37,14 @@ static int64_t next_after(const core_t *self, const struct schedule *schedule, i
     return every > 0 ? first + ((unix_ms - first) / every + 1) * every : INT64_MAX;
 }
 
+/* A single time that has passed is now: the order may have been long on its way. */
+static int64_t first_tick(const core_t *self, const struct schedule *schedule)
+{
+    if (schedule->calendar == NULL && schedule->rule.every_ms == 0)
+        return schedule->rule.at_unix_ms;
+    return next_after(self, schedule, core_unix_ms(self) - 1);
+}
+
 int schedule_new(core_t *self, const struct core_control *control, struct schedule **out,
                  struct argosy_error *err)
 {
@@ -87,7 +95,7 @@ void schedule_start(core_t *self, struct schedule *schedule)
     ag_map_add(&self->schedules, &schedule->node);
     ag_list_append(&self->all_schedules, &schedule->all);
     if (schedule->next_unix_ms == 0)
-        schedule->next_unix_ms = next_after(self, schedule, core_unix_ms(self) - 1);
+        schedule->next_unix_ms = first_tick(self, schedule);
     core_journal_other(self, RECORD_SCHEDULE, NULL, schedule);
     arm(self, schedule);
 }
@@ -117,7 +125,8 @@ static struct ag_id tick_id(const struct schedule *schedule, int64_t unix_ms)
     return ag_id_make(unix_ms, (const uint8_t *)parts);
 }
 
-/* False when the job has no room now: the tick is tried again later. */
+/* False when the job cannot be taken now: the tick is tried again later, if need be by the next
+ * broker. */
 static bool fire(core_t *self, struct schedule *schedule, int64_t unix_ms)
 {
     struct proto_submit_job spec;
@@ -125,6 +134,8 @@ static bool fire(core_t *self, struct schedule *schedule, int64_t unix_ms)
     int rc = ag_proto_decode_job(schedule->job, &spec, NULL);
 
     AG_ASSERT(rc == 0);
+    if (self->stopping)
+        return false;
     spec.id = tick_id(schedule, unix_ms);
     spec.group = (struct ag_id){{0}};
     spec.delay_ms = 0;
@@ -139,6 +150,16 @@ static bool fire(core_t *self, struct schedule *schedule, int64_t unix_ms)
     return true;
 }
 
+/* A tick that has fired never fires again: after a step back of the clock they wait until their
+ * next time comes once more. After a step forward those in between were missed. */
+void schedule_on_clock(core_t *self)
+{
+    struct ag_link *end = &self->all_schedules;
+
+    for (struct ag_link *at = end->next; at != end && !PLANTED(CLOCK_IGNORED); at = at->next)
+        arm(self, AG_OWNER(at, struct schedule, all));
+}
+
 /* Its time has come, or was long ago: then what was missed is made up for as it says. */
 void schedule_on_timer(core_t *self, struct schedule *schedule)
 {
@@ -151,8 +172,8 @@ void schedule_on_timer(core_t *self, struct schedule *schedule)
         return;
     }
     schedule->fired += fires;
-    schedule->next_unix_ms =
-        next_after(self, schedule, schedule->catch_up == CATCH_UP_ALL ? tick : now);
+    schedule->next_unix_ms = next_after(
+        self, schedule, schedule->catch_up == CATCH_UP_ALL && !PLANTED(TICK_DROPPED) ? tick : now);
     core_journal_other(self, RECORD_SCHEDULE, NULL, schedule);
     arm(self, schedule);
 }

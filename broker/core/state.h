@@ -541,6 +541,7 @@ int schedule_new(core_t *self, const struct core_control *control, struct schedu
 void schedule_start(core_t *self, struct schedule *schedule);
 void schedule_free(core_t *self, struct schedule *schedule);
 void schedule_on_timer(core_t *self, struct schedule *schedule);
+void schedule_on_clock(core_t *self); /* what the next ticks wait for has moved */
 
 /* watch.c */
 int on_watch(core_t *self, struct session *client, const struct proto_watch *request);

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "broker/arguments.h"
 #include "broker/core/record.h"
 #include "tests/simulation/sim.h"
 
@@ -13,6 +14,7 @@ static void append_record(struct sim *self, const struct effect *effect)
     ag_buffer_clear(&self->record);
     core_write_record(self->core, effect, &self->record);
     journal_append(&self->journal, ++self->appended, ag_buffer_bytes(&self->record));
+    truth_record(self, self->appended, ag_buffer_bytes(&self->record));
 }
 
 /* What a step has written becomes durable as a whole, some time later. */
@@ -172,6 +174,7 @@ static void step(struct sim *self, struct core_event *event)
         truth_effect(self, &effects->items[i]);
         carry_out(self, &effects->items[i]);
     }
+    truth_step_ended(self);
     end_step(self, before);
     broken = core_broken_invariant(self->core);
     if (broken != NULL)
@@ -187,6 +190,20 @@ static void reject(struct sim *self, const struct conn *conn, const char *type)
     self->out.reject =
         (struct proto_reject){.type = ag_bytes_of_text(type), .message = ag_bytes_of_text("")};
     net_send_down(self, conn->number, &self->out);
+}
+
+/* False: it cannot be understood, which the client library sees to that it can. */
+static bool read_order(struct sim *self, struct core_event *event)
+{
+    static struct core_control order;
+    struct argosy_error err = {0};
+
+    event->type = CORE_CONTROL;
+    event->control = &order;
+    if (arguments_to_control(&self->in.control, &order, &err) == 0)
+        return true;
+    sim_broken(self, "an order cannot be understood: %s", err.message);
+    return false;
 }
 
 static bool make_event(struct sim *self, const struct conn *conn, struct core_event *event)
@@ -232,6 +249,8 @@ static bool make_event(struct sim *self, const struct conn *conn, struct core_ev
         event->type = CORE_CANCEL;
         event->cancel = &in->cancel;
         break;
+    case AG_CONTROL:
+        return read_order(self, event);
     case AG_SEAL:
         event->type = CORE_SEAL;
         event->seal = &in->seal;
@@ -261,13 +280,25 @@ void broker_hears(struct sim *self, struct conn *conn)
             net_send_down(self, conn->number,
                           &(struct proto){.type = AG_PONG, .pong = self->in.ping});
         truth_heard(self, conn, &self->in);
+        if (event.type == CORE_CONTROL)
+            truth_ordered(self, conn, event.control);
         step(self, &event);
     }
     free(frame);
 }
 
+void broker_looks_at_clock(struct sim *self)
+{
+    if (self->config.unix_offset_ms == self->unix_offset_ms)
+        return;
+    self->config.unix_offset_ms = self->unix_offset_ms;
+    step(self, &(struct core_event){.type = CORE_CLOCK, .unix_offset_ms = self->unix_offset_ms});
+}
+
+/* As the reactor does: the time is looked at before any tick fires. */
 void broker_timer(struct sim *self)
 {
+    broker_looks_at_clock(self);
     step(self, &(struct core_event){.type = CORE_TIMER});
 }
 
@@ -309,6 +340,7 @@ void broker_start(struct sim *self)
         self->durable = self->journal.size;
     }
     self->config.epoch++;
+    self->config.unix_offset_ms = self->unix_offset_ms;
     self->config.seed = ag_random_next(&self->random);
     self->core = core_new(&self->config);
     if (self->core == NULL)
@@ -321,6 +353,7 @@ void broker_start(struct sim *self)
         }
     core_restored(self->core, self->durable_records);
     self->broker_is_up = true;
+    self->stop_at = INT64_MAX;
     self->appended = self->committed = self->durable_records;
     self->ends_count = self->ends_committed = 0;
     self->commit_at = INT64_MAX;
@@ -330,6 +363,7 @@ void broker_start(struct sim *self)
         if (broken != NULL)
             sim_broken(self, "the core after recovery: %s", broken);
         truth_restored(self);
+        truth_schedules_restored(self);
     }
 }
 
@@ -345,6 +379,7 @@ void broker_crash(struct sim *self)
         self->durable_records = end->records;
     }
     self->journal.size = self->durable;
+    truth_crashed(self);
     core_destroy(&self->core);
     self->broker_is_up = false;
     self->commit_at = INT64_MAX;
@@ -359,6 +394,15 @@ void broker_crash(struct sim *self)
     for (int w = 0; w < SIM_WORKERS; w++)
         for (int t = 0; t < SIM_TASKS; t++)
             self->workers[w].tasks[t].is_held = false;
+}
+
+void broker_is_told_to_stop(struct sim *self)
+{
+    if (self->stop_at != INT64_MAX)
+        return;
+    sim_trace(self, "the broker is told to stop");
+    self->stop_at = self->now + between(self, 0, 600);
+    step(self, &(struct core_event){.type = CORE_STOPPING});
 }
 
 void broker_stop(struct sim *self)

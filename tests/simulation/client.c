@@ -154,7 +154,7 @@ static void new_group(struct sim *self, int client)
     self->groups_count++;
 }
 
-static enum behaviour behave(struct sim *self)
+enum behaviour behave(struct sim *self)
 {
     int64_t dice = between(self, 0, 99);
 
@@ -329,9 +329,12 @@ void client_turn(struct sim *self, int number)
             act(self, i);
     if (!self->are_faults_over && self->groups_count < SIM_GROUPS && chance(self, 6))
         new_group(self, number);
+    schedule_turn(self, number);
     while ((rc = argosy_client_next(self->clients[number].client, 0, &event, &err)) > 0) {
         int group = event.batch != NULL ? group_of(self, event.batch) : -1;
 
+        if (event.type == ARGOSY_ANSWER)
+            schedule_answered(self, number, &event);
         if (group < 0)
             continue;
         if (event.type == ARGOSY_JOB_ENDED)
@@ -348,7 +351,10 @@ void client_turn(struct sim *self, int number)
 int64_t client_deadline(struct sim *self, int number)
 {
     int64_t at = self->now + argosy_client_wait_ms(self->clients[number].client);
+    int64_t wish = schedule_deadline(self, number);
 
+    if (wish < at)
+        at = wish;
     for (int i = 0; i < self->groups_count; i++) {
         const struct sim_group *group = &self->groups[i];
 
@@ -370,7 +376,7 @@ bool client_is_done(const struct sim *self)
     for (int i = 0; i < self->groups_count; i++)
         if (!self->groups[i].is_over)
             return false;
-    return true;
+    return schedule_is_done(self);
 }
 
 void client_stop(struct sim *self, int number)

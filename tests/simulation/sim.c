@@ -66,11 +66,15 @@ static void fault(struct sim *self)
     } else if (dice < 50) {
         if (self->workers[worker].core != NULL)
             worker_crash(self, worker);
-    } else if (dice < 65) {
+    } else if (dice < 62) {
         self->peers[peer].paused_until = self->now + between(self, 100, 4 * SIM_HEARTBEAT_MS);
         sim_trace(self, "peer %d is not running for a while", peer);
-    } else if (dice < 88) {
+    } else if (dice < 80) {
         worker_lies(self, worker);
+    } else if (dice < 89) {
+        wall_jump(self);
+    } else if (self->broker_is_up && chance(self, 30)) {
+        broker_is_told_to_stop(self);
     } else if (self->broker_is_up) {
         broker_crash(self);
     }
@@ -85,6 +89,8 @@ enum what {
     BROKER_BACK,
     BROKER_TIMER,
     BROKER_COMMIT,
+    BROKER_LOOKS,
+    BROKER_STOPS,
     FRAME_UP,
     WORKER,
     WORKER_FRAME,
@@ -124,6 +130,10 @@ static struct next find_next(struct sim *self)
             consider(self, &best, BROKER_TIMER, at, -1, NULL);
         if (self->commit_at != INT64_MAX)
             consider(self, &best, BROKER_COMMIT, self->commit_at, -1, NULL);
+        if (self->config.unix_offset_ms != self->unix_offset_ms)
+            consider(self, &best, BROKER_LOOKS, self->look_at, -1, NULL);
+        if (self->stop_at != INT64_MAX)
+            consider(self, &best, BROKER_STOPS, self->stop_at, -1, NULL);
     }
     for (struct ag_link *at = self->conns.next; at != &self->conns; at = at->next) {
         struct conn *conn = AG_OWNER(at, struct conn, link);
@@ -163,6 +173,12 @@ static void happen_next(struct sim *self, const struct next *next)
         break;
     case BROKER_COMMIT:
         broker_commit(self);
+        break;
+    case BROKER_LOOKS:
+        broker_looks_at_clock(self);
+        break;
+    case BROKER_STOPS:
+        broker_crash(self);
         break;
     case FRAME_UP:
         broker_hears(self, next->conn);
@@ -204,13 +220,15 @@ static void begin(struct sim *self, uint64_t seed, bool traces)
     self->journal = ag_buffer_empty(64 << 20);
     self->record = ag_buffer_empty(1 << 20);
     self->config = (struct core_config){.epoch = 1,
-                                        .unix_offset_ms = 1000000,
+                                        .calendar = calendar_of_sim(),
                                         .heartbeat_ms = SIM_HEARTBEAT_MS,
                                         .grace_ms = SIM_GRACE_MS,
                                         .result_ttl_ms = 10 * SIM_LIMIT_MS,
                                         .sessions_max = 100,
                                         .jobs_max = 1000,
                                         .bytes_max = 1 << 30};
+    self->unix_offset_ms = SIM_UNIX_MS;
+    self->has_schedules = chance(self, 40);
     if (chance(self, 10)) { /* submitters are pushed back */
         self->config.jobs_max = 24;
         self->config.result_ttl_ms =
@@ -253,6 +271,10 @@ const char *sim_run(uint64_t seed, bool traces, unsigned long *events)
             self->are_faults_over = true;
             for (int i = 0; i < SIM_PEERS; i++)
                 self->peers[i].paused_until = 0;
+        }
+        if (!self->is_winding_down && self->now >= SIM_WIND_DOWN_MS && self->broker_is_up) {
+            self->is_winding_down = true;
+            truth_schedules_are_on_time(self);
         }
         if (self->are_faults_over && self->broker_is_up && client_is_done(self))
             break;

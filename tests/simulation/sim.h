@@ -3,8 +3,9 @@
  *
  * Start here: sim_run() plays one seed and says what went wrong. broker.c is what the reactor does
  * around the core, worker.c what the loop does around wcore, client.c a user of the client library;
- * net.c carries frames and loses them; truth.c keeps the simulator's own account of who runs what
- * and of what was promised, and compares. README.md lists the faults and the planted bugs.
+ * schedule.c orders schedules and sets the wall clock; net.c carries frames and loses them; truth.c
+ * keeps the simulator's own account of who runs what and of what was promised, and compares,
+ * truth_schedule.c that of what fires when. README.md lists the faults and the planted bugs.
  *
  * Threads: one. Units: milliseconds of the simulated clock.
  */
@@ -26,12 +27,18 @@ enum {
     SIM_PEERS = SIM_WORKERS + SIM_CLIENTS,
     SIM_JOBS = 64,
     SIM_GROUPS = 8,
-    SIM_TASKS = 8, /* that one worker runs at once */
+    SIM_SCHEDULES = 4,
+    SIM_TICKS = 256, /* jobs that schedules make */
+    SIM_PLANS = 64,  /* states of a schedule that a crash may go back to */
+    SIM_TASKS = 8,   /* that one worker runs at once */
     SIM_SLOTS = 3,
     SIM_HEARTBEAT_MS = 500,
     SIM_GRACE_MS = 300,
-    SIM_FAULTS_MS = 6000,  /* when the faults stop */
-    SIM_LIMIT_MS = 120000, /* by when everything must have ended */
+    SIM_FAULTS_MS = 6000,    /* when the faults stop */
+    SIM_WIND_DOWN_MS = 9000, /* when the last schedules are removed */
+    SIM_LATE_MS = 300,       /* a tick that is due longer is late */
+    SIM_LIMIT_MS = 120000,   /* by when everything must have ended */
+    HOUR_MS = 3600000
 };
 
 /* A message on its way. */
@@ -59,6 +66,7 @@ struct peer {
     struct ag_link down;    /* frames to it */
     bool is_up;             /* the process lives */
     bool has_session;       /* as the broker sees it */
+    uint32_t session;       /* the number of its connection */
     unsigned long welcomed; /* the event in which it was welcomed last */
     int64_t paused_until;
 };
@@ -84,6 +92,8 @@ struct sim_worker {
     uint32_t hellos;
 };
 
+#define SIM_UNIX_MS ((int64_t)1700000000000) /* where the wall clock begins */
+
 enum behaviour { SUCCEEDS, FAILS, FAILS_AT_FIRST, STUBBORN, CRASHES, BEHAVIOURS };
 
 /* What the simulator knows of a job. */
@@ -102,6 +112,7 @@ struct sim_job {
     bool is_unconfirmed;
     struct proto_token done[16]; /* attempts that really ended well */
     unsigned done_count;
+    uint64_t made, over; /* of a tick's: the records of its beginning and its end; 0 none */
 };
 
 struct sim_group {
@@ -117,6 +128,33 @@ struct sim_group {
     int64_t add_at;
 };
 
+/* How a schedule stands after a record of it. */
+struct sim_plan {
+    uint64_t record; /* its number */
+    bool is_there, is_removed;
+    int64_t first, next; /* unix ms */
+    uint32_t fired;
+};
+
+struct sim_schedule {
+    struct ag_id id;
+    int client;
+    bool is_cron;
+    int64_t at_unix_ms, period_ms; /* 0: none */
+    uint32_t times;
+    enum argosy_catch_up catch_up;
+    bool is_unique, may_be_refused;
+    uint64_t add_request, remove_request;
+    int64_t remove_at;
+    bool is_acked, is_removal_acked, is_add_answered, is_over;
+    bool is_again;                  /* it was removed, and ordered once more */
+    bool has_fired;                 /* in this step; its own record follows */
+    bool is_touched;                /* in this step */
+    uint64_t said_fired, said_next; /* by its last record */
+    struct sim_plan plans[SIM_PLANS];
+    unsigned plans_count;
+};
+
 struct sim_client {
     argosy_client *client;
     struct ag_id instance;
@@ -126,7 +164,8 @@ struct sim_client {
 struct asked {
     struct ag_id instance;
     uint64_t request;
-    bool is_cancel;
+    bool is_cancel, is_order;
+    enum core_verb verb; /* of an order; its subject is the one id */
     unsigned count;
     struct ag_id ids[AG_MESSAGE_ITEMS_MAX];
 };
@@ -148,7 +187,10 @@ struct sim {
     uint64_t seed;
     struct ag_random random;
     int64_t now;
-    bool traces, are_faults_over;
+    bool traces, are_faults_over, is_winding_down;
+    bool has_schedules;     /* users of this seed order some */
+    int64_t unix_offset_ms; /* the wall clock's */
+    int64_t look_at;        /* when the broker looks at it */
     char broken[512]; /* what went wrong; "" nothing */
     unsigned long events;
     /* the network */
@@ -160,6 +202,7 @@ struct sim {
     struct core_config config;
     bool broker_is_up;
     int64_t broker_back_at, commit_at;
+    int64_t stop_at; /* of a broker that was told to; INT64_MAX: it was not */
     struct ag_buffer journal;                      /* see fold.h */
     struct ag_buffer record;                       /* under construction */
     size_t durable;                                /* bytes of it that survive */
@@ -171,9 +214,10 @@ struct sim {
     /* the others */
     struct sim_worker workers[SIM_WORKERS];
     struct sim_client clients[SIM_CLIENTS];
-    struct sim_job jobs[SIM_JOBS];
+    struct sim_job jobs[SIM_JOBS + SIM_TICKS]; /* the clients', then those of ticks */
     struct sim_group groups[SIM_GROUPS];
-    int jobs_count, groups_count;
+    struct sim_schedule schedules[SIM_SCHEDULES];
+    int jobs_count, groups_count, schedules_count, ticks_count;
     struct asked asked[SIM_ASKED];
     unsigned asked_count;
     struct watched watched[SIM_WATCHED];
@@ -208,8 +252,11 @@ void net_close_all(struct sim *self);
 /* broker.c */
 void broker_start(struct sim *self);
 void broker_crash(struct sim *self);
+/* In order: nothing new begins, and a little later it is gone, as after a crash. */
+void broker_is_told_to_stop(struct sim *self);
 void broker_hears(struct sim *self, struct conn *conn);
 void broker_timer(struct sim *self);
+void broker_looks_at_clock(struct sim *self);
 void broker_commit(struct sim *self);
 void broker_stop(struct sim *self);
 
@@ -228,16 +275,36 @@ void client_turn(struct sim *self, int number);
 int64_t client_deadline(struct sim *self, int number);
 void client_stop(struct sim *self, int number);
 bool client_is_done(const struct sim *self);
+enum behaviour behave(struct sim *self);
+
+/* schedule.c */
+int64_t calendar_next(int64_t period, int64_t after_unix_ms);
+struct core_calendar calendar_of_sim(void);
+int64_t wall_ms(const struct sim *self); /* unix */
+void wall_jump(struct sim *self);
+void schedule_turn(struct sim *self, int client);
+int64_t schedule_deadline(const struct sim *self, int client);
+void schedule_answered(struct sim *self, int client, const struct argosy_event *event);
+bool schedule_is_done(const struct sim *self);
 
 /* truth.c */
 int truth_job(const struct sim *self, const struct ag_id *id); /* -1: not one of ours */
 int truth_group(const struct sim *self, const struct ag_id *id);
 void truth_heard(struct sim *self, const struct conn *conn, const struct proto *message);
+void truth_ordered(struct sim *self, const struct conn *conn, const struct core_control *order);
 void truth_effect(struct sim *self, const struct effect *effect);
 void truth_begins(struct sim *self, int worker, struct sim_task *task);
 void truth_succeeds(struct sim *self, const struct sim_task *task);
 void truth_restored(struct sim *self);
 void truth_at_the_end(struct sim *self);
+
+/* truth_schedule.c */
+void truth_record(struct sim *self, uint64_t place, struct ag_bytes bytes);
+void truth_step_ended(struct sim *self);
+void truth_crashed(struct sim *self); /* what is durable is known */
+void truth_schedules_restored(struct sim *self);
+void truth_answered(struct sim *self, const struct asked *order, const char *type);
+void truth_schedules_are_on_time(struct sim *self);
 
 /* orders.c: every order of the first `events` of a small set of events; what went wrong, or NULL.
  * *count counts orders. */

@@ -10,6 +10,9 @@ int truth_job(const struct sim *self, const struct ag_id *id)
     for (int i = 0; i < self->jobs_count; i++)
         if (ag_id_equal(&self->jobs[i].id, id))
             return i;
+    for (int i = SIM_JOBS; i < SIM_JOBS + self->ticks_count; i++)
+        if (ag_id_equal(&self->jobs[i].id, id))
+            return i;
     return -1;
 }
 
@@ -49,6 +52,15 @@ static void heard_submit(struct sim *self, const struct conn *conn,
         asked->ids[asked->count++] = submit->groups[i].id;
     for (uint32_t i = 0; i < submit->jobs_count && asked->count < AG_MESSAGE_ITEMS_MAX; i++)
         asked->ids[asked->count++] = submit->jobs[i].id;
+}
+
+void truth_ordered(struct sim *self, const struct conn *conn, const struct core_control *order)
+{
+    struct asked *asked = asked_new(self, &conn->instance, order->request);
+
+    asked->is_order = true;
+    asked->verb = order->verb;
+    asked->ids[asked->count++] = order->id;
 }
 
 void truth_heard(struct sim *self, const struct conn *conn, const struct proto *message)
@@ -123,6 +135,8 @@ static void answered(struct sim *self, const struct effect *effect)
         conn != NULL ? asked_find(self, &conn->instance, effect->answer.request) : NULL;
     int group;
 
+    if (asked != NULL && asked->is_order)
+        truth_answered(self, asked, effect->answer.type);
     if (asked == NULL || !asked->is_cancel)
         return;
     group = truth_group(self, &asked->ids[0]);
@@ -293,16 +307,17 @@ static void told_to_stop(struct sim *self, const struct effect *effect)
     }
 }
 
+/* One that comes back over a new connection is welcomed in the same step. The connection itself may
+ * be long gone. */
 static void session_closed(struct sim *self, const struct effect *effect)
 {
-    int worker = worker_of(self, effect->peer);
-    const struct conn *conn = net_find(self, effect->peer);
-
-    /* One that comes back over a new connection is welcomed in the same step. */
-    if (worker >= 0 && conn->role != 0)
-        self->peers[worker].has_session = false;
-    for (int t = 0; worker >= 0 && conn->role != 0 && t < SIM_TASKS; t++)
-        self->workers[worker].tasks[t].is_held = false;
+    for (int w = 0; w < SIM_WORKERS; w++) {
+        if (!self->peers[w].has_session || self->peers[w].session != effect->peer)
+            continue;
+        self->peers[w].has_session = false;
+        for (int t = 0; t < SIM_TASKS; t++)
+            self->workers[w].tasks[t].is_held = false;
+    }
 }
 
 static void session_opened(struct sim *self, const struct effect *effect)
@@ -312,6 +327,7 @@ static void session_opened(struct sim *self, const struct effect *effect)
     if (worker < 0 || !ag_id_equal(&self->workers[worker].instance, &effect->welcome.instance))
         return;
     self->peers[worker].has_session = true;
+    self->peers[worker].session = effect->peer;
     self->peers[worker].welcomed = self->events;
     for (int t = 0; t < SIM_TASKS; t++)
         if (!self->workers[worker].tasks[t].is_stopping)
@@ -358,7 +374,7 @@ void truth_begins(struct sim *self, int worker, struct sim_task *task)
     const struct sim_job *job;
     unsigned running = 0, of_group = 0, of_key = 0;
 
-    if (task->job < 0 || task->job >= self->jobs_count) {
+    if (task->job < 0) {
         sim_broken(self, "worker %d was given a job that nobody submitted", worker);
         return;
     }
@@ -370,7 +386,7 @@ void truth_begins(struct sim *self, int worker, struct sim_task *task)
             task->is_stopping = true;
             task->is_held = false;
         }
-    if (job->is_told)
+    if (job->is_told || job->over > 0)
         task->is_held = false; /* late: it was on its way when the broker lost hope */
     for (int w = 0; w < SIM_WORKERS; w++)
         for (int t = 0; t < SIM_TASKS; t++) {
@@ -379,14 +395,15 @@ void truth_begins(struct sim *self, int worker, struct sim_task *task)
             if (!counts(self, w, other))
                 continue;
             running += w == worker;
-            of_group += self->jobs[other->job].group == job->group;
+            of_group += job->group >= 0 && self->jobs[other->job].group == job->group;
             of_key += job->key >= 0 && self->jobs[other->job].key == job->key;
             if (other != task && other->job == task->job && counts(self, worker, task))
                 sim_broken(self, "job %d runs on workers %d and %d at once", task->job, w, worker);
         }
     if (running > SIM_SLOTS)
         sim_broken(self, "worker %d runs more than its slots", worker);
-    if (self->groups[job->group].concurrency > 0 && of_group > self->groups[job->group].concurrency)
+    if (job->group >= 0 && self->groups[job->group].concurrency > 0 &&
+        of_group > self->groups[job->group].concurrency)
         sim_broken(self, "group %d runs %u jobs at once", job->group, of_group);
     if (job->key >= 0 && of_key > job->key_max)
         sim_broken(self, "key %d has %u jobs at once", job->key, of_key);

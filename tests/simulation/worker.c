@@ -63,9 +63,16 @@ static void say_hello(struct sim *self, int number)
 /* ---- tasks -------------------------------------------------------------------------------------
  */
 
-static int job_of(struct ag_bytes payload)
+/* A client's job says its number, a tick's that of its schedule. */
+static int job_of(const struct sim *self, const struct wcore_attempt *attempt)
 {
-    return payload.size == 2 && payload.data[0] == 0xcc ? payload.data[1] : -1;
+    struct ag_bytes payload = ag_bytes_of(attempt->payload, attempt->payload_size);
+
+    if (payload.size == 2 && payload.data[0] == 0xd0)
+        return truth_job(self, &attempt->token.job);
+    if (payload.size == 2 && payload.data[0] == 0xcc && payload.data[1] < self->jobs_count)
+        return payload.data[1];
+    return -1;
 }
 
 static void begin(struct sim *self, int number, struct wcore_attempt *attempt)
@@ -82,7 +89,7 @@ static void begin(struct sim *self, int number, struct wcore_attempt *attempt)
     }
     *task = (struct sim_task){.attempt = attempt,
                               .token = attempt->token,
-                              .job = job_of(ag_bytes_of(attempt->payload, attempt->payload_size)),
+                              .job = job_of(self, attempt),
                               .ends_at = self->now + (chance(self, 90) ? between(self, 0, 120)
                                                                        : between(self, 200, 1500)),
                               .is_held = self->peers[number].has_session};

@@ -253,6 +253,14 @@ void stage_step(struct stage *self, struct core_event *event)
     }
 }
 
+void stage_clock(struct stage *self, int64_t unix_offset_ms)
+{
+    struct core_event event = {.type = CORE_CLOCK, .unix_offset_ms = unix_offset_ms};
+
+    self->config.unix_offset_ms = unix_offset_ms;
+    stage_step(self, &event);
+}
+
 void stage_wait(struct stage *self, int64_t ms)
 {
     int64_t until = self->now + ms;

@@ -43,6 +43,7 @@ unsigned stage_number(const struct ag_id *id);
 void stage_step(struct stage *self, struct core_event *event);
 void stage_commit(struct stage *self);
 void stage_wait(struct stage *self, int64_t ms); /* with every timer that comes due on the way */
+void stage_clock(struct stage *self, int64_t unix_offset_ms); /* somebody sets the wall clock */
 
 /* `holding` is a list of numbers ended by 0: job, attempt, job, attempt... */
 void stage_hello(struct stage *self, unsigned peer, unsigned instance, enum proto_role role,

@@ -3,7 +3,7 @@
 #include "tests/unit/cmocka_prelude.h"
 #include "tests/unit/stage.h"
 
-enum { ALL = PROTO_WATCH_RESULTS };
+enum { ALL = PROTO_WATCH_RESULTS, HOUR_MS = 3600000 };
 
 static int set_up(void **state)
 {
@@ -644,6 +644,63 @@ static void missed_ticks_are_made_up_for_as_the_schedule_says(void **state)
     }
 }
 
+static void a_schedule_follows_the_wall_clock(void **state)
+{
+    struct stage *stage = *state;
+    struct ag_buffer job;
+
+    stage_clock(stage, 1000000);
+    stage_client(stage, 20);
+    stage_control(stage, 20, schedule_of(&job, 100, 0, CATCH_UP_ONCE));
+    stage_wait(stage, 250);
+    assert_int_equal(ticks(stage), 2);
+    stage_clock(stage, 1001000); /* ten were missed */
+    assert_int_equal(ticks(stage), 3);
+    stage_wait(stage, 50);
+    assert_int_equal(ticks(stage), 4);
+    stage_clock(stage, 1000500); /* half a second comes once more, its ticks do not */
+    stage_wait(stage, 599);
+    assert_int_equal(ticks(stage), 4);
+    stage_wait(stage, 1);
+    assert_int_equal(ticks(stage), 5);
+    ag_buffer_free(&job);
+}
+
+/* The order may have been long on its way. */
+static void a_time_that_has_passed_is_now(void **state)
+{
+    struct stage *stage = *state;
+    struct ag_buffer job;
+    struct core_control control = schedule_of(&job, 0, 0, CATCH_UP_SKIP);
+
+    stage_clock(stage, 1000000);
+    stage_client(stage, 20);
+    control.rule.at_unix_ms = 999000;
+    stage_control(stage, 20, control);
+    assert_int_equal(ticks(stage), 1);
+    stage_wait(stage, 1000);
+    assert_int_equal(ticks(stage), 1);
+    ag_buffer_free(&job);
+}
+
+static void a_stopping_broker_leaves_a_tick_to_the_next_one(void **state)
+{
+    struct stage *stage = *state;
+    struct core_event stopping = {.type = CORE_STOPPING};
+    struct ag_buffer job;
+
+    stage->keeps_journal = true;
+    stage_client(stage, 20);
+    stage_control(stage, 20, schedule_of(&job, 100, 1, CATCH_UP_ALL));
+    stage_step(stage, &stopping);
+    stage_wait(stage, 500);
+    assert_int_equal(ticks(stage), 0);
+    stage_restart(stage);
+    stage_wait(stage, 1);
+    assert_int_equal(ticks(stage), 1);
+    ag_buffer_free(&job);
+}
+
 /* ---- the journal ------------------------------------------------------------------------------
  */
 
@@ -797,6 +854,35 @@ static void a_schedule_survives_and_does_not_fire_twice(void **state)
     ag_buffer_free(&job);
 }
 
+/* What was to wait a second at most waits no longer than that, whatever clock the next broker
+ * finds. */
+static void a_clock_that_was_set_back_keeps_nobody_waiting(void **state)
+{
+    struct stage *stage = *state;
+    struct core_job_view delayed, retried;
+    struct core_group_view group;
+    struct proto_group limited = stage_group(100, PROTO_GATHER);
+
+    stage->keeps_journal = true;
+    stage_clock(stage, 2 * HOUR_MS);
+    stage_worker(stage, 10, 1);
+    stage_client(stage, 20);
+    submit(stage, (struct stage_job){.id = 1, .delay_ms = 100});
+    submit(stage, (struct stage_job){.id = 2, .attempts = 3});
+    stage_result(stage, 10, 10, 2, 1, PROTO_FAILED, "handler.no", true);
+    limited.deadline_ms = 100;
+    stage_submit(stage, 20, &limited, 1, NULL, 0);
+    stage->config.unix_offset_ms = HOUR_MS;
+    stage_restart(stage);
+    stage_wait(stage, 1001);
+    assert_true(core_show(stage->core, (struct ag_id[]){stage_id(1)}, &delayed, &group).job);
+    assert_true(core_show(stage->core, (struct ag_id[]){stage_id(2)}, &retried, &group).job);
+    assert_string_equal(delayed.state, "queued");
+    assert_string_equal(retried.state, "queued");
+    assert_true(core_show(stage->core, (struct ag_id[]){stage_id(100)}, &delayed, &group).group);
+    assert_string_equal(group.failure, "timeout.group");
+}
+
 int main(void)
 {
 #define STORY(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -834,6 +920,9 @@ int main(void)
         STORY(progress_is_told_to_those_who_watch_with_credit),
         STORY(a_schedule_fires_as_often_as_it_says),
         STORY(missed_ticks_are_made_up_for_as_the_schedule_says),
+        STORY(a_schedule_follows_the_wall_clock),
+        STORY(a_time_that_has_passed_is_now),
+        STORY(a_stopping_broker_leaves_a_tick_to_the_next_one),
         STORY(what_was_queued_is_there_after_a_restart),
         STORY(nothing_begins_before_the_workers_of_the_last_life_are_back),
         STORY(a_worker_of_the_last_life_is_not_waited_for_for_ever),
@@ -841,6 +930,7 @@ int main(void)
         STORY(a_worker_comes_back_with_what_it_holds),
         STORY(groups_and_their_ends_survive),
         STORY(a_schedule_survives_and_does_not_fire_twice),
+        STORY(a_clock_that_was_set_back_keeps_nobody_waiting),
     };
 
     return cmocka_run_group_tests(stories, NULL, NULL);
