@@ -114,7 +114,8 @@ static int restore_job(core_t *self, const struct record *record, struct argosy_
         (group != NULL && group_reserve(group, 1) < 0) || (job = job_new(self, spec, lane)) == NULL)
         return no_memory(err);
     if (restore_waits(self, job, spec->after) < 0 ||
-        (spec->unique.size > 0 && unique_make(job, spec->unique) < 0)) {
+        (spec->unique.size > 0 && unique_make(job, spec->unique) < 0) ||
+        (record->job.mode == WAIT_JOIN && job_extra(job) == NULL)) {
         job_drop(self, job);
         return no_memory(err);
     }
@@ -168,6 +169,9 @@ static int restore_attempts(struct job *job, uint32_t count, struct ag_bytes att
 static int restore_attempt(core_t *self, struct job *job, const struct record *record,
                            struct argosy_error *err)
 {
+    bool began_before = job_has_begun(job);
+    uint32_t failures_before = job->failures;
+
     if (job_has_ended(job))
         return unsound(err, "an attempt of what has ended");
     if (restore_attempts(job, record->attempt.attempts_count, record->attempt.attempts) < 0)
@@ -176,6 +180,7 @@ static int restore_attempt(core_t *self, struct job *job, const struct record *r
     job->failures = record->attempt.failures;
     job->losses = record->attempt.losses;
     job->due_at = at_of(self, record->attempt.due_unix_ms);
+    budget_restore(job, began_before, failures_before);
     if (job->state == JOB_SCHEDULED)
         job_enter(self, job, JOB_QUEUED);
     if (job->state == JOB_QUEUED) { /* into the place that the new counts ask for */
@@ -206,16 +211,19 @@ static void count_in_group(const struct job *job)
 static int restore_end(core_t *self, struct job *job, const struct record *record,
                        struct argosy_error *err)
 {
-    bool failed = false;
+    bool began_before = job_has_begun(job), failed = false;
 
     if (job_has_ended(job))
         return unsound(err, "an end of what has ended");
+    if (!budget_is_of(job, record->end.spent))
+        return unsound(err, "a budget of what the job is not in");
     job->attempt = record->end.attempt;
     job->failures = record->end.failures;
     job->losses = record->end.losses;
     job->releases = record->end.releases;
     job->queued_ms = record->end.queued_ms;
     job->run_ms = record->end.run_ms;
+    job->spent = record->end.spent;
     job->result = bytes_copy(record->end.result, &failed);
     job->error = bytes_copy(record->end.error, &failed);
     if (record->end.worker.size > 0) {
@@ -227,6 +235,7 @@ static int restore_end(core_t *self, struct job *job, const struct record *recor
     if (failed)
         return no_memory(err);
     count_in_group(job);
+    budget_restore(job, began_before, job->failures); /* a last failure is no retry */
     job_enter(self, job, record->end.state);
     job->since = at_of(self, record->end.since_unix_ms);
     return 0;
