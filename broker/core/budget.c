@@ -78,7 +78,7 @@ enum budget_scope budget_spent(core_t *self, const struct job *job)
          scope++) {
         const struct budget *budget = budget_of(self, job, scope);
 
-        if (budget != NULL && !budget_has_room(budget, percent))
+        if (budget != NULL && !budget_has_room(budget, percent) && !PLANTED(BUDGET_IGNORED))
             return scope;
     }
     return BUDGET_NONE;

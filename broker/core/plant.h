@@ -22,7 +22,8 @@
     X(CANCEL_UNDONE, "cancel-undone", "a cancelled job may still succeed")                         \
     X(EARLY_AFTER, "early-after",                                                                  \
       "a job begins when all but one of those it waits for have ended")                            \
-    X(LOST_LOST, "lost-lost", "what a silent worker held is not given to another")
+    X(LOST_LOST, "lost-lost", "what a silent worker held is not given to another")                 \
+    X(BUDGET_IGNORED, "budget-ignored", "a failure is tried again though the budget is spent")
 
 enum plant {
 #define X(name, text, what) PLANT_##name,

@@ -328,6 +328,7 @@ void broker_start(struct sim *self)
 void broker_crash(struct sim *self)
 {
     sim_trace(self, "the broker crashes");
+    truth_crashed(self);
     if (chance(self, 30) && self->ends_count > self->ends_committed) {
         const struct step_end *end = &self->ends[between(self, (int64_t)self->ends_committed,
                                                          (int64_t)self->ends_count - 1)];

@@ -102,6 +102,13 @@ struct sim_job {
     bool is_unconfirmed;
     struct proto_token done[16]; /* attempts that really ended well */
     unsigned done_count;
+    /* What its group's retry budget is compared with. */
+    struct proto_token run; /* the last attempt that the broker gave out */
+    struct ag_id holder;    /* the worker that has the lease of it; zero: none for certain */
+    bool has_begun;         /* some attempt was given out */
+    bool has_failed;        /* its holder has told the broker that `run` failed */
+    uint64_t retried[8];    /* for each retry the last record that was written by then */
+    unsigned retried_count;
 };
 
 struct sim_group {
@@ -109,6 +116,7 @@ struct sim_group {
     struct ag_id id;
     int client, parent;
     uint32_t concurrency;
+    uint32_t budget; /* percent, of all its jobs; 0 none */
     enum argosy_policy policy;
     bool is_sealed, is_cancelled, is_cancel_acked, is_acked, is_over, has_ended;
     bool is_unconfirmed;
@@ -236,6 +244,7 @@ void truth_heard(struct sim *self, const struct conn *conn, const struct proto *
 void truth_effect(struct sim *self, const struct effect *effect);
 void truth_begins(struct sim *self, int worker, struct sim_task *task);
 void truth_succeeds(struct sim *self, const struct sim_task *task);
+void truth_crashed(struct sim *self);
 void truth_restored(struct sim *self);
 void truth_at_the_end(struct sim *self);
 
