@@ -217,7 +217,8 @@ static void accepted(delivery_t *self, const struct effect *effect)
 
 static size_t entry_bytes(const struct proto_event *entry)
 {
-    return entry->result.size + entry->error.size + entry->payload.size + entry->attempts.size;
+    return entry->result.size + entry->error.size + entry->payload.size + entry->attempts.size +
+           entry->note.size;
 }
 
 /* Entries go out in as many messages as the bounds ask for; only the last one ends the watch. */

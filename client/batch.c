@@ -117,6 +117,7 @@ struct pending *pending_new(argosy_client *client, const struct ag_id *group, ui
                   .base_ms = job->retry.base_ms,
                   .cap_ms = job->retry.cap_ms,
                   .factor_percent = job->retry.factor_percent,
+                  .budget_percent = job->retry.budget_percent,
                   .selectors = copy_text(job->retry.selectors, &failed)},
         .payload = copy(job->payload, job->payload_size, &failed),
         .priority = job->has_priority ? job->priority : AG_PRIORITY_DEFAULT,
@@ -180,6 +181,8 @@ int pending_check(const struct argosy_job *job, struct argosy_error *err)
     if (job->retry.attempts > AG_ATTEMPTS_MAX)
         return ag_fail(err, ARGOSY_EINVAL, "%u attempts are more than %d", job->retry.attempts,
                        AG_ATTEMPTS_MAX);
+    if (job->retry.budget_percent > 100)
+        return ag_fail(err, ARGOSY_EINVAL, "a retry budget is 1 to 100 percent, 0 none");
     if (job->retry.selectors != NULL && strlen(job->retry.selectors) > AG_TEXT_BYTES_MAX)
         return ag_fail(err, ARGOSY_EINVAL, "the retry's selectors are too long");
     return check_order(job, err);

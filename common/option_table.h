@@ -232,8 +232,9 @@
       BATCH, "How long a job may wait for a worker (default: no limit).")                               \
     X(RETRY, "retry", 0, RETRY, "attempts=3,base=1s,factor=2,cap=60s", 0, 0, "WORD",                    \
       AG_FOR_MAKING, BATCH,                                                                         \
-      "When to try again: attempts in all, first wait, its growth, longest wait, and on=SELECTOR "      \
-      "(repeated, or joined by +) for which failures.")                                                 \
+      "When to try again: attempts in all, first wait, its growth, longest wait, on=SELECTOR (repeated, " \
+      "or joined by +) for which failures, and budget=20%: only while the batch, the host or key, and " \
+      "the queue have had fewer retries than that share of first attempts, and ten.")                   \
     X(RETRIES, "retries", 0, WHOLE, NULL, 0, AG_ATTEMPTS_MAX - 1, "N", AG_FOR_MAKING, BATCH,        \
       "How often to try again after the first attempt; short for --retry attempts=N+1.")                \
     X(DELAY, "delay", 0, DURATION, NULL, 1, AG_OPTION_MS_MAX, "TIME", AG_FOR_MAKING, BATCH,         \

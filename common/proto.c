@@ -28,7 +28,8 @@ const char *ag_message_name(uint32_t number)
 /* ---- reading ------------------------------------------------------------------------------- */
 
 /* An array of fields by position. Later versions add fields at the end: extra ones are skipped by
- * end_fields(), missing ones are an error. */
+ * end_fields(), missing ones are an error, but for those that were added to our version later:
+ * take_field(). */
 static uint32_t begin_fields(struct ag_reader *r, uint32_t known)
 {
     uint32_t count = ag_read_array(r);
@@ -36,6 +37,15 @@ static uint32_t begin_fields(struct ag_reader *r, uint32_t known)
     if (count < known)
         r->failed = true;
     return r->failed ? 0 : count - known;
+}
+
+/* Whether a field that older peers do not send is there to be read. */
+static bool take_field(const struct ag_reader *r, uint32_t *extra)
+{
+    if (r->failed || *extra == 0)
+        return false;
+    --*extra;
+    return true;
 }
 
 static void end_fields(struct ag_reader *r, uint32_t extra)
@@ -304,6 +314,7 @@ static struct proto_retry read_retry(struct ag_reader *r)
     retry.factor_percent = read_u32(r);
     retry.cap_ms = read_u32(r);
     retry.selectors = read_words(r);
+    retry.budget_percent = take_field(r, &extra) ? (uint32_t)ag_read_whole(r, 100) : 0;
     end_fields(r, extra);
     return retry;
 }
@@ -409,6 +420,7 @@ static void read_event(struct ag_reader *r, struct proto_event *event)
     for (uint32_t i = 0; i < event->attempts_count && !r->failed; i++)
         read_attempt(r);
     event->attempts = ag_bytes_of(begin, (size_t)(r->at - begin));
+    event->note = take_field(r, &extra) ? read_words(r) : ag_bytes_of_text("");
     end_fields(r, extra);
 }
 
@@ -835,12 +847,13 @@ static void put_submit_job(msgpack_packer *p, const struct proto_submit_job *job
     msgpack_pack_uint32(p, job->queue_ms);
     msgpack_pack_uint32(p, job->delay_ms);
     msgpack_pack_uint32(p, job->grace_ms);
-    msgpack_pack_array(p, 5);
+    msgpack_pack_array(p, 6);
     msgpack_pack_uint32(p, job->retry.attempts);
     msgpack_pack_uint32(p, job->retry.base_ms);
     msgpack_pack_uint32(p, job->retry.factor_percent);
     msgpack_pack_uint32(p, job->retry.cap_ms);
     put_text(p, job->retry.selectors);
+    msgpack_pack_uint32(p, job->retry.budget_percent);
     put_bin(p, job->payload);
     msgpack_pack_uint32(p, job->priority);
     put_text(p, job->queue);
@@ -893,7 +906,7 @@ static void put_watch(msgpack_packer *p, const struct proto_watch *m)
 
 static void put_event(msgpack_packer *p, const struct proto_event *event)
 {
-    msgpack_pack_array(p, 13);
+    msgpack_pack_array(p, 14);
     put_id(p, &event->job);
     msgpack_pack_uint32(p, event->index);
     put_text(p, event->kind);
@@ -908,6 +921,7 @@ static void put_event(msgpack_packer *p, const struct proto_event *event)
     put_bin_or_nil(p, event->payload);
     msgpack_pack_array(p, event->attempts_count);
     put_raw(p, event->attempts);
+    put_text(p, event->note);
 }
 
 static void put_events(msgpack_packer *p, const struct proto_events *m)

@@ -173,6 +173,7 @@ struct proto_retry {
     uint32_t base_ms, cap_ms;
     uint32_t factor_percent;   /* 200 doubles */
     struct ag_bytes selectors; /* "fetch.timeout,fetch.http.server"; empty: what is retryable */
+    uint32_t budget_percent;   /* of first attempts; 0 none. Absent from older peers */
 };
 
 /* What happens to a job when a live one has the same `unique`. */
@@ -261,6 +262,7 @@ struct proto_event {
     struct ag_bytes payload; /* only with a failure that has no error of a worker's: to name it */
     uint32_t attempts_count;
     struct ag_bytes attempts; /* read them with ag_proto_next_attempt() */
+    struct ag_bytes note;     /* what the broker adds to the error. Absent from older ones */
 };
 
 /* How jobs of a group (or the one job) stand; they add up to total. */

@@ -233,6 +233,8 @@ static struct argosy_node *make_node(argosy_report *made, const struct proto_eve
     if (node == NULL)
         return NULL;
     take_job(made, node, event);
+    if (event->note.size > 0)
+        ag_report_add_note(made, node, event->note);
     if (node->subject[0] == '\0')
         node->subject = subject_of(made, event->payload);
     if (node->type == ARGOSY_GROUP && node->children_count > 0)

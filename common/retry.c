@@ -58,11 +58,11 @@ uint32_t ag_retry_delay_ms(const struct ag_retry *self, uint32_t attempt, uint32
 /* ---- the word ----------------------------------------------------------------------------------
  */
 
-enum part { PART_ATTEMPTS, PART_BASE, PART_FACTOR, PART_CAP, PART_ON, PART_COUNT };
+enum part { PART_ATTEMPTS, PART_BASE, PART_FACTOR, PART_CAP, PART_BUDGET, PART_ON, PART_COUNT };
 
 static const char *const part_names[] = {
-    [PART_ATTEMPTS] = "attempts", [PART_BASE] = "base", [PART_FACTOR] = "factor",
-    [PART_CAP] = "cap",           [PART_ON] = "on",
+    [PART_ATTEMPTS] = "attempts", [PART_BASE] = "base",     [PART_FACTOR] = "factor",
+    [PART_CAP] = "cap",           [PART_BUDGET] = "budget", [PART_ON] = "on",
 };
 
 /* Dotted words of a-z, 0-9, '_' and '-': fetch.http.server */
@@ -133,6 +133,22 @@ static int read_attempts(const char *text, uint32_t *out, struct argosy_error *e
     return rc;
 }
 
+/* The sign is asked for: 20 could as well be meant as a number of retries. */
+static int read_budget(const char *text, uint32_t *out, struct argosy_error *err)
+{
+    size_t digits = strspn(text, "0123456789");
+    char number[4];
+    uint64_t percent;
+
+    if (digits == 0 || digits >= sizeof number || strcmp(text + digits, "%") != 0)
+        return ag_fail(err, ARGOSY_EINVAL, "'%.64s' is not a share such as 20%% (1%%-100%%)", text);
+    snprintf(number, sizeof number, "%.*s", (int)digits, text);
+    if (ag_whole_parse(number, 1, 100, &percent, NULL) < 0)
+        return ag_fail(err, ARGOSY_EINVAL, "'%.64s' is out of range (1%%-100%%)", text);
+    *out = (uint32_t)percent;
+    return ARGOSY_OK;
+}
+
 static int read_part(struct ag_retry_policy *policy, enum part part, unsigned *selectors,
                      char *value, struct argosy_error *err)
 {
@@ -145,6 +161,8 @@ static int read_part(struct ag_retry_policy *policy, enum part part, unsigned *s
         return read_factor(value, &policy->retry.factor_percent, err);
     case PART_CAP:
         return read_wait(value, &policy->retry.cap_ms, err);
+    case PART_BUDGET:
+        return read_budget(value, &policy->retry.budget_percent, err);
     case PART_ON:
         return add_selectors(policy, selectors, value, err);
     case PART_COUNT:
@@ -171,8 +189,8 @@ static int read_parts(char *word, struct ag_retry_policy *policy, struct argosy_
         while (part < PART_COUNT && strcmp(part_names[part], name) != 0)
             part++;
         if (part == PART_COUNT)
-            return ag_fail(err, ARGOSY_EINVAL, "'%.64s' is none of attempts, base, factor, cap, on",
-                           name);
+            return ag_fail(err, ARGOSY_EINVAL,
+                           "'%.64s' is none of attempts, base, factor, cap, budget, on", name);
         if (part != PART_ON && given[part])
             return ag_fail(err, ARGOSY_EINVAL, "%s is given twice", name);
         if (read_part(policy, part, &selectors, value, err) < 0)

@@ -1,6 +1,6 @@
 /* retry.h - when to try again: the word of --retry, and the arithmetic of the wait.
  *
- *     attempts=5,base=1s,factor=2,cap=60s,on=fetch.timeout+fetch.http.server
+ *     attempts=5,base=1s,factor=2,cap=60s,budget=20%,on=fetch.timeout+fetch.http.server
  *
  * Exponential backoff with full jitter: the wait is uniform between nothing and the backoff, which
  * does the least work in all (Brooker: "Exponential Backoff And Jitter", AWS Architecture Blog,
@@ -22,6 +22,9 @@ struct ag_retry {
     uint32_t base_ms;        /* backoff before the second attempt */
     uint32_t factor_percent; /* how it grows with each further one; 200 doubles */
     uint32_t cap_ms;         /* and no further than this */
+    /* Retries that its group, its key and its queue afford: this share of the first attempts begun
+     * there, 1-100, and ten more (broker/core/budget.h); 0: as many as it takes. */
+    uint32_t budget_percent;
 };
 
 /* What --retry says: the above, and which failures are worth it. */
@@ -31,7 +34,7 @@ struct ag_retry_policy {
     char selectors[AG_RETRY_SELECTORS_MAX * (AG_NAME_BYTES_MAX + 1)];
 };
 
-/* attempts=3,base=1s,factor=2,cap=60s */
+/* attempts=3,base=1s,factor=2,cap=60s, no budget */
 struct ag_retry ag_retry_default(void);
 
 /* How long to wait before attempt number `attempt` (from 2; below it the answer is 0).

@@ -36,6 +36,35 @@ static const char *check_job(const struct job *job, struct sums *sums)
     return NULL;
 }
 
+static void add_tries(const struct ag_link *members, struct budget *sum)
+{
+    for (const struct ag_link *at = members->next; at != members; at = at->next) {
+        const struct job *job = AG_OWNER(at, struct job, member);
+
+        sum->firsts += job_has_begun(job);
+        sum->retries += job->failures;
+    }
+}
+
+/* Of what is forgotten nobody knows any more; of what has ended the last failure was no retry, or
+ * it was: the end came later. */
+static const char *check_budget(const struct group *group)
+{
+    struct budget least = {0};
+
+    add_tries(&group->live, &least);
+    add_tries(&group->swept, &least);
+    for (size_t i = group->released_count; i < group->ended_count; i++) {
+        const struct job *job = group->ended[i];
+
+        least.firsts += job_has_begun(job);
+        least.retries += job->failures > 0 ? job->failures - 1 : 0;
+    }
+    return group->budget.firsts >= least.firsts && group->budget.retries >= least.retries
+               ? NULL
+               : "a group's budget counts what its jobs have tried";
+}
+
 static const char *check_group(const core_t *self, const struct group *group)
 {
     const struct proto_counts *n = &group->counts;
@@ -57,7 +86,7 @@ static const char *check_group(const core_t *self, const struct group *group)
     for (size_t i = 0; i < group->ended_count; i++)
         if ((group->ended[i] == NULL) != (i < group->released_count))
             return "a group has released a prefix of its ends";
-    return NULL;
+    return check_budget(group);
 }
 
 static const char *check_lanes(const core_t *self, const struct ag_link *lanes)

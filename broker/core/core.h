@@ -264,6 +264,7 @@ struct core_config {
     X(deleted, "jobs forgotten after their time")                                                  \
     X(dispatched, "attempts given to workers")                                                     \
     X(retried, "attempts that failed and were tried again")                                        \
+    X(over_budget, "failures that were not tried again because a retry budget was spent")          \
     X(lost, "attempts lost with their worker")                                                     \
     X(unconfirmed, "cancelled attempts whose worker did not say that they stopped")                \
     X(recalled, "attempts asked back before they began")                                           \

@@ -58,6 +58,11 @@ bool job_has_ended(const struct job *job)
     return job->state >= JOB_SUCCEEDED;
 }
 
+bool job_has_begun(const struct job *job)
+{
+    return job->attempt > 0 && (job->extra == NULL || job->extra->mode != WAIT_JOIN);
+}
+
 struct proto_token job_token(const struct job *job)
 {
     return (struct proto_token){.job = job->node.id, .epoch = job->epoch, .attempt = job->attempt};
@@ -105,7 +110,8 @@ struct job *job_new(core_t *self, const struct proto_submit_job *spec, struct la
     job->retry = (struct ag_retry){.attempts = spec->retry.attempts,
                                    .base_ms = spec->retry.base_ms,
                                    .factor_percent = spec->retry.factor_percent,
-                                   .cap_ms = spec->retry.cap_ms};
+                                   .cap_ms = spec->retry.cap_ms,
+                                   .budget_percent = spec->retry.budget_percent};
     job->index = spec->index;
     job->run_limit_ms = spec->run_ms;
     job->queue_limit_ms = spec->queue_ms;
@@ -161,6 +167,7 @@ void job_describe(const struct job *job, struct proto_submit_job *out)
                   .base_ms = job->retry.base_ms,
                   .cap_ms = job->retry.cap_ms,
                   .factor_percent = job->retry.factor_percent,
+                  .budget_percent = job->retry.budget_percent,
                   .selectors = ag_bytes_of_text(job->selectors != NULL ? job->selectors : "")},
         .payload = job->payload.data != NULL ? job->payload : ag_bytes_of_text(""),
         .priority = lane->priority,

@@ -97,6 +97,7 @@ static void of_end(core_t *self, const struct job *job, struct record *out)
     out->end.error = job->error;
     out->end.since_unix_ms = unix_of(self, job->since);
     out->end.attempts_count = attempts_of(self, job, &out->end.attempts);
+    out->end.spent = job->spent;
 }
 
 static void of_schedule(const struct schedule *schedule, struct record *out)

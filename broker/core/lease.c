@@ -57,7 +57,9 @@ bool lease_take(core_t *self, struct job *job, struct offer *offer)
     hold(job, offer);
     lane_update(self, job->lane);
     self->counters.dispatched++;
-    if (job->attempt > 0 && job->lane->group != NULL)
+    if (job->attempt == 0)
+        budget_on_first(self, job);
+    else if (job->lane->group != NULL)
         job->lane->group->counts.retried++;
     job->attempt++;
     job->epoch = self->config.epoch;
@@ -81,6 +83,8 @@ bool lease_adopt(core_t *self, struct job *job, struct session *worker,
     if (job->state == JOB_SCHEDULED)
         job_enter(self, job, JOB_QUEUED);
     hold(job, offer);
+    if (job->attempt == 0) /* it began, and no record says so */
+        budget_on_first(self, job);
     job->attempt = token->attempt;
     job->epoch = token->epoch;
     if (job->state == JOB_CANCELLING) {
@@ -223,6 +227,19 @@ static bool is_worth_a_retry(const struct job *job, const struct proto_result *r
     return ag_selector_list_matches(ag_bytes_of_text(job->selectors), result->type);
 }
 
+/* It is worth a retry: can all whom it concerns afford one? */
+static bool is_within_budget(core_t *self, struct job *job)
+{
+    char note[BUDGET_NOTE_SIZE];
+
+    job->spent = budget_spent(self, job);
+    if (job->spent == BUDGET_NONE)
+        return true;
+    self->counters.over_budget++;
+    core_tracef(self, "        %s", budget_note(job, note));
+    return false;
+}
+
 static int keep(const core_t *self, struct session *worker, const struct proto_result *result,
                 struct kept *kept)
 {
@@ -268,7 +285,7 @@ static void on_success(core_t *self, struct session *worker, struct job *job, st
 static void on_failure(core_t *self, struct session *worker, struct job *job,
                        const struct proto_result *result, struct kept *kept)
 {
-    bool again = is_worth_a_retry(job, result);
+    bool again = is_worth_a_retry(job, result) && is_within_budget(self, job);
 
     worker->failed++;
     remember_attempt(self, job, result->run_ms, kept->texts, kept->texts + strlen(kept->texts) + 1,
@@ -280,6 +297,7 @@ static void on_failure(core_t *self, struct session *worker, struct job *job,
                                            ag_random_next(&self->random));
 
         self->counters.retried++;
+        budget_on_retry(self, job);
         if (job->key != NULL && result->retry_after_ms > 0)
             key_close(self, job->key, result->retry_after_ms); /* for the whole fleet */
         job->due_at = self->now + delay;

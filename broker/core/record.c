@@ -97,7 +97,7 @@ static void put_attempt(msgpack_packer *p, const struct record *record)
 
 static void put_end(msgpack_packer *p, const struct record *record)
 {
-    begin(p, record, 12);
+    begin(p, record, 13);
     msgpack_pack_int(p, record->end.state);
     msgpack_pack_uint32(p, record->end.attempt);
     msgpack_pack_uint32(p, record->end.failures);
@@ -110,6 +110,7 @@ static void put_end(msgpack_packer *p, const struct record *record)
     put_bin(p, record->end.error);
     msgpack_pack_uint64(p, record->end.since_unix_ms);
     put_attempts(p, record->end.attempts_count, record->end.attempts);
+    msgpack_pack_int(p, record->end.spent);
 }
 
 static void put_schedule(msgpack_packer *p, const struct record *record)
@@ -282,6 +283,7 @@ static void read_end(struct ag_reader *r, struct record *out)
     out->end.error = ag_read_bin_or_nil(r, AG_RESULT_BYTES_MAX);
     out->end.since_unix_ms = ag_read_whole(r, INT64_MAX);
     out->end.attempts = read_attempts(r, &out->end.attempts_count);
+    out->end.spent = (enum budget_scope)ag_read_whole(r, BUDGET_QUEUE);
     r->failed = r->failed || out->end.state < JOB_SUCCEEDED;
 }
 

@@ -12,6 +12,7 @@
 #ifndef BROKER_CORE_RECORD_H
 #define BROKER_CORE_RECORD_H
 
+#include "broker/core/budget.h"
 #include "broker/core/core.h"
 
 struct record {
@@ -43,6 +44,7 @@ struct record {
             uint64_t since_unix_ms;
             uint32_t attempts_count;
             struct ag_bytes attempts;
+            enum budget_scope spent; /* why its last failure was not tried again */
         } end;
         struct {
             struct ag_bytes failure;

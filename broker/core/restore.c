@@ -132,7 +132,8 @@ static int restore_job(core_t *self, const struct record *record, struct argosy_
         (group != NULL && group_reserve(group, 1) < 0) || (job = job_new(self, spec, lane)) == NULL)
         return no_memory(err);
     if (restore_waits(self, job, spec->after) < 0 ||
-        (spec->unique.size > 0 && unique_make(job, spec->unique) < 0)) {
+        (spec->unique.size > 0 && unique_make(job, spec->unique) < 0) ||
+        (record->job.mode == WAIT_JOIN && job_extra(job) == NULL)) {
         job_drop(self, job);
         return no_memory(err);
     }
@@ -192,6 +193,9 @@ static uint64_t ended_unix_ms(const struct attempt *newest)
 static int restore_attempt(core_t *self, struct job *job, const struct record *record,
                            struct argosy_error *err)
 {
+    bool began_before = job_has_begun(job);
+    uint32_t failures_before = job->failures;
+
     if (job_has_ended(job))
         return unsound(err, "an attempt of what has ended");
     if (restore_attempts(job, record->attempt.attempts_count, record->attempt.attempts) < 0)
@@ -200,6 +204,7 @@ static int restore_attempt(core_t *self, struct job *job, const struct record *r
     job->failures = record->attempt.failures;
     job->losses = record->attempt.losses;
     job->due_at = due_of(self, ended_unix_ms(job->attempts), record->attempt.due_unix_ms);
+    budget_restore(job, began_before, failures_before);
     if (job->state == JOB_SCHEDULED)
         job_enter(self, job, JOB_QUEUED);
     if (job->state == JOB_QUEUED) { /* into the place that the new counts ask for */
@@ -230,16 +235,19 @@ static void count_in_group(const struct job *job)
 static int restore_end(core_t *self, struct job *job, const struct record *record,
                        struct argosy_error *err)
 {
-    bool failed = false;
+    bool began_before = job_has_begun(job), failed = false;
 
     if (job_has_ended(job))
         return unsound(err, "an end of what has ended");
+    if (!budget_is_of(job, record->end.spent))
+        return unsound(err, "a budget of what the job is not in");
     job->attempt = record->end.attempt;
     job->failures = record->end.failures;
     job->losses = record->end.losses;
     job->releases = record->end.releases;
     job->queued_ms = record->end.queued_ms;
     job->run_ms = record->end.run_ms;
+    job->spent = record->end.spent;
     job->result = bytes_copy(record->end.result, &failed);
     job->error = bytes_copy(record->end.error, &failed);
     if (record->end.worker.size > 0) {
@@ -251,6 +259,7 @@ static int restore_end(core_t *self, struct job *job, const struct record *recor
     if (failed)
         return no_memory(err);
     count_in_group(job);
+    budget_restore(job, began_before, job->failures); /* a last failure is no retry */
     job_enter(self, job, record->end.state);
     job->since = past_of(self, record->end.since_unix_ms);
     return 0;

@@ -8,6 +8,7 @@
 #ifndef BROKER_CORE_STATE_H
 #define BROKER_CORE_STATE_H
 
+#include "broker/core/budget.h"
 #include "broker/core/core.h"
 #include "broker/core/plant.h"
 #include "common/heap.h"
@@ -76,6 +77,7 @@ struct key {
     struct timer timer;     /* opens it again */
     struct ag_link waiting; /* queued jobs that were their lane's turn and met the key closed */
     int64_t open_at;
+    struct budget budget; /* it fades; forgotten with the key, when no job has it any more */
     uint32_t refs, running;
     char text[];
 };
@@ -146,6 +148,7 @@ struct job {
     uint32_t failures, losses, releases; /* attempts that failed, were lost, were handed back */
     uint32_t queued_ms, run_ms;
     enum job_state state;
+    enum budget_scope spent; /* why its last failure was not tried again; NONE: not for that */
     uint32_t watches_count;
     uint16_t permille;
     bool error_is_constant, is_recalled, is_place;
@@ -158,6 +161,7 @@ struct queue {
     bool paused;
     uint32_t limit; /* that run at once; 0: no limit */
     uint64_t waiting, running;
+    struct budget budget; /* it fades */
     char name[AG_NAME_BYTES_MAX + 1];
 };
 
@@ -225,6 +229,7 @@ struct group {
     size_t released_count; /* the first so many are released */
     uint64_t number;       /* of the record that made it */
     struct proto_counts counts;
+    struct budget budget; /* totals: counts.retried has what was lost or handed back as well */
     uint64_t ended_record, busy_ms;
     int64_t accepted_at, ended_at;
     enum proto_policy policy;
@@ -411,6 +416,7 @@ void job_on_timer(core_t *self, struct job *job);
 void job_forget(core_t *self, struct job *job);
 bool job_is_held(const struct job *job);
 bool job_has_ended(const struct job *job);
+bool job_has_begun(const struct job *job); /* an attempt; what joined another never does itself */
 bool job_is_suspect(const struct job *job);
 bool job_is_place(const struct job *job); /* of a group in its parent */
 struct proto_token job_token(const struct job *job);
@@ -474,6 +480,19 @@ void key_on_begin(core_t *self, struct job *job);
 void key_on_leave(core_t *self, struct job *job, enum job_state from);
 void key_close(core_t *self, struct key *key, uint32_t ms);
 void key_on_timer(core_t *self, struct key *key);
+
+/* budget.c: the scopes of a job are its group, its key and its queue; all jobs count in theirs,
+ * those without a budget as well */
+void budget_on_first(core_t *self, const struct job *job); /* its first attempt begins */
+void budget_on_retry(core_t *self, const struct job *job); /* it will be tried again */
+/* The first scope that cannot afford to try it again; NONE: all can, or it has no budget. */
+enum budget_scope budget_spent(core_t *self, const struct job *job);
+/* Whether the job has a scope of that kind. NONE and QUEUE: any has. */
+bool budget_is_of(const struct job *job, enum budget_scope scope);
+/* A record has brought the job from here to where it is now: its group's totals follow. */
+void budget_restore(const struct job *job, bool began_before, uint32_t failures_before);
+/* What people are told of a failure that was not tried again; "" when a budget was not why. */
+const char *budget_note(const struct job *job, char note[BUDGET_NOTE_SIZE]);
 
 /* depend.c: what waits for what */
 int wait_add(struct job *waiter, struct job *job, struct group *group); /* ARGOSY_ENOMEM */

@@ -40,6 +40,9 @@ static uint32_t append_attempts(const struct job *job, struct ag_buffer *out)
 void core_describe(const core_t *self, const struct job *job, uint32_t flags,
                    struct ag_buffer *attempts, struct proto_event *out)
 {
+    char note[BUDGET_NOTE_SIZE];
+    size_t attempts_size;
+
     (void)self;
     ag_buffer_clear(attempts);
     *out = (struct proto_event){
@@ -60,7 +63,12 @@ void core_describe(const core_t *self, const struct job *job, uint32_t flags,
     if (job->state == JOB_FAILED && job->error_is_constant)
         out->payload = job->payload; /* no worker has said what it was about */
     out->attempts_count = append_attempts(job, attempts);
-    out->attempts = ag_buffer_bytes(attempts);
+    attempts_size = attempts->size;
+    ag_buffer_text(attempts, budget_note(job, note)); /* behind them, in the same memory */
+    out->attempts = ag_bytes_of(attempts->data, attempts_size);
+    out->note = ag_bytes_of_text("");
+    if (attempts->size > attempts_size)
+        out->note = ag_bytes_of(attempts->data + attempts_size, attempts->size - attempts_size);
 }
 
 bool core_is_failure(const struct job *job)

@@ -28,7 +28,7 @@ static const char *const jobs_sql = "SELECT number, id, batch, place, template, 
 
 static const char *const outcomes_sql =
     "SELECT outcome.number, outcome.job, job.id, state, worker, outcome.attempt, failures, losses,"
-    " releases, queued_ms, run_ms, outcome.since, result, error, remembered, attempts"
+    " releases, queued_ms, run_ms, outcome.since, result, error, spent, remembered, attempts"
     " FROM outcome CROSS JOIN job ON job.number = outcome.job ORDER BY outcome.number";
 
 /* One decoded template; jobs have a copy of the spec with what is their own. */
@@ -265,8 +265,9 @@ static int take_outcome(struct load *self, sqlite3_stmt *row)
     record.end.since_unix_ms = sql_column(row, 11);
     record.end.result = read_some(row, 12);
     record.end.error = read_some(row, 13);
-    record.end.attempts_count = (uint32_t)sql_column(row, 14);
-    record.end.attempts = sql_column_bytes(row, 15);
+    record.end.spent = (enum budget_scope)sql_column(row, 14);
+    record.end.attempts_count = (uint32_t)sql_column(row, 15);
+    record.end.attempts = sql_column_bytes(row, 16);
     return give(self, sql_column(row, 0), &record);
 }
 

@@ -22,8 +22,8 @@
     X(DELETE_JOB, "DELETE FROM job WHERE number = ?")                                              \
     X(ADD_OUTCOME,                                                                                 \
       "INSERT INTO outcome (number, job, state, worker, attempt, failures, losses, releases,"      \
-      " queued_ms, run_ms, since, result, error, remembered, attempts)"                            \
-      " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")                                     \
+      " queued_ms, run_ms, since, result, error, spent, remembered, attempts)"                     \
+      " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")                                     \
     X(DELETE_OUTCOME, "DELETE FROM outcome WHERE number = ?")                                      \
     X(ADD_BATCH, "INSERT INTO batch (number, id, name, spec) VALUES (?, ?, ?, ?)")                 \
     X(SEAL_BATCH, "UPDATE batch SET sealed = ? WHERE number = ?")                                  \

@@ -49,6 +49,7 @@ CREATE TABLE outcome (
     since     INTEGER NOT NULL,    -- when it ended
     result    BLOB,                -- msgpack
     error     BLOB,                -- msgpack
+    spent     INTEGER NOT NULL,    -- whose retry budget was spent: 0 nobody's, 1 group, 2 key, 3 queue
     remembered INTEGER NOT NULL,   -- attempts that are described in:
     attempts  BLOB                 -- msgpack, newest first
 );

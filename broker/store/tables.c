@@ -186,8 +186,9 @@ static int apply_end(tables_t *self, uint64_t number, const struct record *recor
     sql_bind(insert, 11, record->end.since_unix_ms);
     sql_bind_blob(insert, 12, record->end.result);
     sql_bind_blob(insert, 13, record->end.error);
-    sql_bind(insert, 14, record->end.attempts_count);
-    sql_bind_blob(insert, 15, record->end.attempts);
+    sql_bind(insert, 14, record->end.spent);
+    sql_bind(insert, 15, record->end.attempts_count);
+    sql_bind_blob(insert, 16, record->end.attempts);
     return sql_run(self->db, insert, err);
 }
 

@@ -130,6 +130,7 @@ int jobs_configure(const struct cli *cli, struct argosy_job *job, struct ag_retr
     job->retry.base_ms = retry->retry.base_ms;
     job->retry.cap_ms = retry->retry.cap_ms;
     job->retry.factor_percent = retry->retry.factor_percent;
+    job->retry.budget_percent = retry->retry.budget_percent;
     job->retry.selectors = retry->selectors;
     job->has_priority = true;
     job->priority = ag_options_whole(options, AG_OPT_PRIORITY);

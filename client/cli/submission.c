@@ -222,7 +222,8 @@ struct submission {
     uint64_t idle_question; /* the request that asks for workers */
 };
 
-/* --per-host and --delay-per-host are limits of a key that the source knows. */
+/* --per-host and --delay-per-host are limits of a key that the source knows; a retry budget counts
+ * by it as well, so that one host that is down does not spend what others may need. */
 static int configure_job(struct submission *self)
 {
     const ag_options_t *options = self->cli->options;
@@ -232,8 +233,9 @@ static int configure_job(struct submission *self)
     job->kind = self->source->kind;
     if (code != 0 || self->source->key == NULL)
         return code;
-    if (job->key == NULL && (ag_options_given(options, AG_OPT_PER_HOST) ||
-                             ag_options_given(options, AG_OPT_DELAY_PER_HOST))) {
+    if (job->key == NULL &&
+        (ag_options_given(options, AG_OPT_PER_HOST) ||
+         ag_options_given(options, AG_OPT_DELAY_PER_HOST) || job->retry.budget_percent > 0)) {
         self->has_keys = true;
         job->key_max = ag_options_whole(options, AG_OPT_PER_HOST);
         job->key_delay_ms = ag_options_ms(options, AG_OPT_DELAY_PER_HOST);

@@ -159,6 +159,10 @@ struct argosy_job {
         uint32_t attempts; /* in all; 0: 1 */
         uint32_t base_ms, cap_ms, factor_percent;
         const char *selectors; /* NULL or "": what the worker calls retryable */
+        /* 1-100, 0 none: a failure is tried again only while its batch, its key and its queue have
+         * had fewer retries than this share of the first attempts begun there, and ten. When that
+         * is spent the failure is final, with a note that says whose budget it was. */
+        uint32_t budget_percent;
     } retry;
     bool has_priority; /* else 5 */
     uint32_t priority; /* 0-9, 0 first */

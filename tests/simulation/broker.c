@@ -380,6 +380,7 @@ void broker_crash(struct sim *self)
     }
     self->journal.size = self->durable;
     truth_crashed(self);
+    truth_schedule_crashed(self);
     core_destroy(&self->core);
     self->broker_is_up = false;
     self->commit_at = INT64_MAX;

@@ -148,16 +148,22 @@ static void new_group(struct sim *self, int client)
         abort();
     ag_id_parse(argosy_batch_id(group->batch), &group->id, NULL);
     group->jobs_left = (unsigned)between(self, 0, 10);
+    if (chance(self, 20)) { /* enough that fail to spend it */
+        group->budget = (uint32_t)between(self, 1, 30);
+        group->jobs_left += 6;
+    }
     group->add_at = self->now;
     group->seal_at = self->now + between(self, 0, 2000);
     group->cancel_at = chance(self, 30) ? self->now + between(self, 0, 3000) : INT64_MAX;
     self->groups_count++;
 }
 
-enum behaviour behave(struct sim *self)
+enum behaviour behave(struct sim *self, const struct sim_group *group)
 {
     int64_t dice = between(self, 0, 99);
 
+    if (group != NULL && group->budget > 0 && chance(self, 75))
+        return FAILS_AT_FIRST;
     return dice < 60   ? SUCCEEDS
            : dice < 72 ? FAILS
            : dice < 86 ? FAILS_AT_FIRST
@@ -190,11 +196,12 @@ static void add_job(struct sim *self, int number)
     struct argosy_job spec = {.kind = "sim", .payload = payload, .payload_size = sizeof payload};
 
     *job = (struct sim_job){.group = number, .key = -1, .after = {-1, -1}};
-    job->behaviour = behave(self);
+    job->behaviour = behave(self, group);
     spec.has_priority = true;
     spec.priority = (uint32_t)between(self, 0, 9);
     spec.grace_ms = SIM_GRACE_MS;
-    spec.retry.attempts = (uint32_t)between(self, 1, 4);
+    spec.retry.attempts = (uint32_t)between(self, group->budget > 0 ? 3 : 1, 4);
+    spec.retry.budget_percent = group->budget;
     spec.retry.base_ms = 20;
     spec.retry.cap_ms = 200;
     spec.retry.factor_percent = 200;

@@ -113,6 +113,13 @@ struct sim_job {
     struct proto_token done[16]; /* attempts that really ended well */
     unsigned done_count;
     uint64_t made, over; /* of a tick's: the records of its beginning and its end; 0 none */
+    /* What its group's retry budget is compared with. */
+    struct proto_token run; /* the last attempt that the broker gave out */
+    struct ag_id holder;    /* the worker that has the lease of it; zero: none for certain */
+    bool has_begun;         /* some attempt was given out */
+    bool has_failed;        /* its holder has told the broker that `run` failed */
+    uint64_t retried[8];    /* for each retry the last record that was written by then */
+    unsigned retried_count;
 };
 
 struct sim_group {
@@ -120,6 +127,7 @@ struct sim_group {
     struct ag_id id;
     int client, parent;
     uint32_t concurrency;
+    uint32_t budget; /* percent, of all its jobs; 0 none */
     enum argosy_policy policy;
     bool is_sealed, is_cancelled, is_cancel_acked, is_acked, is_over, has_ended;
     bool is_unconfirmed;
@@ -275,7 +283,7 @@ void client_turn(struct sim *self, int number);
 int64_t client_deadline(struct sim *self, int number);
 void client_stop(struct sim *self, int number);
 bool client_is_done(const struct sim *self);
-enum behaviour behave(struct sim *self);
+enum behaviour behave(struct sim *self, const struct sim_group *group); /* NULL: none */
 
 /* schedule.c */
 int64_t calendar_next(int64_t period, int64_t after_unix_ms);
@@ -295,13 +303,14 @@ void truth_ordered(struct sim *self, const struct conn *conn, const struct core_
 void truth_effect(struct sim *self, const struct effect *effect);
 void truth_begins(struct sim *self, int worker, struct sim_task *task);
 void truth_succeeds(struct sim *self, const struct sim_task *task);
+void truth_crashed(struct sim *self); /* what is durable is known */
 void truth_restored(struct sim *self);
 void truth_at_the_end(struct sim *self);
 
 /* truth_schedule.c */
 void truth_record(struct sim *self, uint64_t place, struct ag_bytes bytes);
 void truth_step_ended(struct sim *self);
-void truth_crashed(struct sim *self); /* what is durable is known */
+void truth_schedule_crashed(struct sim *self); /* likewise */
 void truth_schedules_restored(struct sim *self);
 void truth_answered(struct sim *self, const struct asked *order, const char *type);
 void truth_schedules_are_on_time(struct sim *self);

@@ -24,6 +24,87 @@ int truth_group(const struct sim *self, const struct ag_id *id)
     return -1;
 }
 
+/* ---- retry budgets -----------------------------------------------------------------------------
+ *
+ * A retry that counts here counts in the broker for certain: its holder has said that the attempt
+ * failed, and then another one was given out. What we cannot tell makes the check milder.
+ */
+
+static bool is_same(const struct proto_token *a, const struct proto_token *b)
+{
+    return a->attempt == b->attempt && a->epoch == b->epoch && ag_id_equal(&a->job, &b->job);
+}
+
+static void heard_result(struct sim *self, const struct conn *conn,
+                         const struct proto_result *result)
+{
+    int number = truth_job(self, &result->token.job);
+    struct sim_job *job = number >= 0 ? &self->jobs[number] : NULL;
+
+    if (job == NULL || !ag_id_equal(&job->holder, &conn->instance) ||
+        !is_same(&job->run, &result->token))
+        return;
+    job->has_failed = result->outcome == PROTO_FAILED;
+    job->holder = (struct ag_id){{0}}; /* the lease is over; what it says again is stale */
+}
+
+/* The last retry was granted while there were fewer than 10 and the share of what had begun. */
+static void check_budget(struct sim *self, int group)
+{
+    uint64_t percent = self->groups[group].budget, retries = 0, firsts = 0;
+
+    for (int i = 0; i < self->jobs_count; i++)
+        if (self->jobs[i].group == group) {
+            retries += self->jobs[i].retried_count;
+            firsts += self->jobs[i].has_begun;
+        }
+    if (percent > 0 && retries > 0 && 100 * (retries - 1) >= 1000 + percent * firsts)
+        sim_broken(self,
+                   "group %d has %llu retries of %llu jobs that began, with a budget of %llu %%",
+                   group, (unsigned long long)retries, (unsigned long long)firsts,
+                   (unsigned long long)percent);
+}
+
+static void given_out(struct sim *self, const struct effect *effect)
+{
+    const struct conn *conn = net_find(self, effect->peer);
+    const struct proto_token *token = &effect->run.token;
+    int number = truth_job(self, &token->job);
+    struct sim_job *job = number >= 0 ? &self->jobs[number] : NULL;
+
+    if (job == NULL)
+        return;
+    if (job->has_failed && job->retried_count < sizeof job->retried / sizeof *job->retried)
+        job->retried[job->retried_count++] = self->appended;
+    job->run = *token;
+    job->holder = conn != NULL ? conn->instance : (struct ag_id){{0}};
+    job->has_begun = true;
+    job->has_failed = false;
+    check_budget(self, job->group);
+}
+
+/* Its session ends or begins anew: it may keep leases or lose them, we do not follow that. */
+static void forget_holder(struct sim *self, const struct ag_id *instance)
+{
+    for (int i = 0; i < self->jobs_count; i++)
+        if (ag_id_equal(&self->jobs[i].holder, instance))
+            self->jobs[i].holder = (struct ag_id){{0}};
+}
+
+/* A retry whose record is lost is one that the broker does not know of. */
+void truth_crashed(struct sim *self)
+{
+    for (int i = 0; i < self->jobs_count; i++) {
+        struct sim_job *job = &self->jobs[i];
+
+        while (job->retried_count > 0 &&
+               job->retried[job->retried_count - 1] > self->durable_records)
+            job->retried_count--;
+        job->holder = (struct ag_id){{0}};
+        job->has_failed = false;
+    }
+}
+
 /* ---- what was asked ----------------------------------------------------------------------------
  */
 
@@ -71,6 +152,10 @@ void truth_heard(struct sim *self, const struct conn *conn, const struct proto *
     switch (message->type) {
     case AG_SUBMIT:
         heard_submit(self, conn, &message->submit);
+        break;
+    case AG_RESULTS:
+        for (uint32_t i = 0; i < message->results.count; i++)
+            heard_result(self, conn, &message->results.items[i]);
         break;
     case AG_CANCEL:
         asked = asked_new(self, &conn->instance, message->cancel.request);
@@ -284,11 +369,6 @@ static int worker_of(const struct sim *self, uint32_t conn_number)
     return conn != NULL && conn->peer < SIM_WORKERS ? conn->peer : -1;
 }
 
-static bool is_same(const struct proto_token *a, const struct proto_token *b)
-{
-    return a->attempt == b->attempt && a->epoch == b->epoch && ag_id_equal(&a->job, &b->job);
-}
-
 /* The broker has told a worker to stop: it does not count on what that attempt does any more,
  * unless it is being cancelled. */
 static void told_to_stop(struct sim *self, const struct effect *effect)
@@ -311,6 +391,10 @@ static void told_to_stop(struct sim *self, const struct effect *effect)
  * be long gone. */
 static void session_closed(struct sim *self, const struct effect *effect)
 {
+    const struct conn *conn = net_find(self, effect->peer);
+
+    if (conn != NULL)
+        forget_holder(self, &conn->instance);
     for (int w = 0; w < SIM_WORKERS; w++) {
         if (!self->peers[w].has_session || self->peers[w].session != effect->peer)
             continue;
@@ -324,6 +408,7 @@ static void session_opened(struct sim *self, const struct effect *effect)
 {
     int worker = worker_of(self, effect->peer);
 
+    forget_holder(self, &effect->welcome.instance);
     if (worker < 0 || !ag_id_equal(&self->workers[worker].instance, &effect->welcome.instance))
         return;
     self->peers[worker].has_session = true;
@@ -337,6 +422,9 @@ static void session_opened(struct sim *self, const struct effect *effect)
 void truth_effect(struct sim *self, const struct effect *effect)
 {
     switch (effect->type) {
+    case EFFECT_RUN:
+        given_out(self, effect);
+        break;
     case EFFECT_ACCEPTED:
         accepted(self, effect);
         break;
@@ -451,6 +539,8 @@ void truth_restored(struct sim *self)
 
         if (known->is_acked && !known->is_told && !found.job)
             sim_broken(self, "job %d was accepted, and is gone after a crash", i);
+        if (!found.job)
+            self->jobs[i].retried_count = 0; /* its group has forgotten them, or may have */
         if (known->is_told && found.job && strcmp(job.state, state_name(known->told)) != 0)
             sim_broken(self, "job %d was told as %s, and is %s after a crash", i,
                        state_name(known->told), job.state);

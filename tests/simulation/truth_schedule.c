@@ -140,7 +140,7 @@ static struct sim_job *new_tick(struct sim *self, const struct ag_id *id, int sc
                             .key = -1,
                             .after = {-1, -1},
                             .is_unique = self->schedules[schedule].is_unique,
-                            .behaviour = behave(self)};
+                            .behaviour = behave(self, NULL)};
     self->ticks_count++;
     return job;
 }
@@ -217,7 +217,7 @@ void truth_record(struct sim *self, uint64_t place, struct ag_bytes bytes)
 }
 
 /* What was not durable has never been. */
-void truth_crashed(struct sim *self)
+void truth_schedule_crashed(struct sim *self)
 {
     for (int i = 0; i < self->schedules_count; i++) {
         struct sim_schedule *schedule = &self->schedules[i];

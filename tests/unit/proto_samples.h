@@ -147,7 +147,9 @@ static void fields_of_submit_job(struct visitor *v, struct proto_submit_job *m)
 {
     ID(id), ID_OR_NIL(group), U32(index), NAME(kind), U32(run_ms), U32(queue_ms), U32(delay_ms);
     U32(grace_ms), RANGE(retry.attempts, 1, AG_ATTEMPTS_MAX), U32(retry.base_ms);
-    U32(retry.factor_percent), U32(retry.cap_ms), WORDS(retry.selectors), PAYLOAD(payload);
+    U32(retry.factor_percent), U32(retry.cap_ms), WORDS(retry.selectors),
+        RANGE(retry.budget_percent, 0, 100);
+    PAYLOAD(payload);
     RANGE(priority, 0, AG_PRIORITIES - 1), NAME(queue), WORDS(key), U32(key_max);
     U32(key_delay_ms);
     see(v, FIELD_IDS, "after", &m->after, 0, AG_AFTER_MAX * sizeof(struct ag_id), NULL);
@@ -181,6 +183,7 @@ static void fields_of_event(struct visitor *v, struct proto_event *m)
     PAYLOAD_OR_NIL(payload);
     see(v, FIELD_ATTEMPTS, "attempts", &m->attempts_count, 0, AG_ATTEMPTS_MAX + AG_LOST_MAX,
         &m->attempts);
+    WORDS(note);
 }
 
 static void fields_of_events(struct visitor *v, struct proto_events *m)

@@ -86,6 +86,8 @@ static void write_events(struct stage *self, const struct effect *effect)
                          states[entry.state]);
         while (ag_proto_next_attempt(&entry.attempts, &attempt))
             ag_buffer_printf(&self->said, "(%.*s)", AG_TEXT(attempt.type));
+        if (entry.note.size > 0)
+            ag_buffer_printf(&self->said, " %.*s", AG_TEXT(entry.note));
     }
     if (effect->events.end == PROTO_ENDED)
         ag_buffer_printf(&self->said, " end%s%.*s", head.failure.size > 0 ? " " : "",
@@ -380,7 +382,8 @@ void stage_submit(struct stage *self, unsigned peer, const struct proto_group *g
                       .base_ms = 1000,
                       .cap_ms = 60000,
                       .factor_percent = 200,
-                      .selectors = ag_bytes_of_text(jobs[i].selectors ? jobs[i].selectors : "")},
+                      .selectors = ag_bytes_of_text(jobs[i].selectors ? jobs[i].selectors : ""),
+                      .budget_percent = jobs[i].budget},
             .payload = ag_bytes_of_text("\x80"),
             .priority = jobs[i].priority,
             .queue = ag_bytes_of_text(jobs[i].queue ? jobs[i].queue : ""),

@@ -17,7 +17,7 @@ struct stage {
     struct core_config config;
     int64_t now;
     uint64_t records;
-    bool slow_store; /* commit only when stage_commit() is called */
+    bool slow_store;        /* commit only when stage_commit() is called */
     uint32_t hellos;
     uint32_t slots;         /* of workers that say HELLO from now on; 0: a thousand */
     const char *tag;        /* likewise */
@@ -60,6 +60,7 @@ struct stage_job {
     uint32_t queue_ms, delay_ms, run_ms, grace_ms;
     uint32_t attempts; /* 0: 1 */
     const char *selectors;
+    uint32_t budget; /* percent */
     uint32_t priority;
     const char *queue, *key;
     uint32_t key_max, key_delay_ms;

@@ -1,5 +1,5 @@
-/* The broker's core, told as stories: order, limits, dependencies, groups in groups, schedules, and
- * what a journal brings back. */
+/* The broker's core, told as stories: order, limits, dependencies, groups in groups, retry budgets,
+ * schedules, and what a journal brings back. */
 #include "tests/unit/cmocka_prelude.h"
 #include "tests/unit/stage.h"
 
@@ -570,6 +570,191 @@ static void progress_is_told_to_those_who_watch_with_credit(void **state)
                         "20: news 1.1 400\n");
 }
 
+/* ---- retry budgets ----------------------------------------------------------------------------
+ */
+
+/* So many jobs like this one, with numbers from its own. */
+static void submit_many(struct stage *stage, struct stage_job like, unsigned count)
+{
+    struct stage_job jobs[AG_MESSAGE_ITEMS_MAX];
+
+    like.attempts = 3;
+    for (unsigned i = 0; i < count; i++, like.id++)
+        jobs[i] = like;
+    stage_submit(stage, 20, NULL, 0, jobs, count);
+}
+
+/* Failures that are worth a retry. */
+static void many_fail(struct stage *stage, unsigned worker, unsigned first, unsigned count,
+                      unsigned attempt)
+{
+    for (unsigned i = first; i < first + count; i++)
+        stage_result(stage, worker, worker, i, attempt, PROTO_FAILED, "fetch.http.server.503",
+                     true);
+    ag_buffer_clear(&stage->said);
+}
+
+/* Of the jobs with these numbers. */
+static unsigned failed(struct stage *stage, unsigned first, unsigned count)
+{
+    unsigned n = 0;
+
+    for (unsigned i = first; i < first + count; i++) {
+        struct ag_id id = stage_id(i);
+        struct core_job_view view = {.state = "not here"};
+        struct core_group_view group;
+
+        core_show(stage->core, &id, &view, &group);
+        n += strcmp(view.state, "failed") == 0;
+    }
+    return n;
+}
+
+static void wait_in_session(struct stage *stage, unsigned worker, unsigned seconds)
+{
+    for (; seconds > 0; seconds--) {
+        stage_wait(stage, 1000);
+        stage_say(stage, worker, worker, CORE_ALIVE);
+        stage_say(stage, 20, 20, CORE_ALIVE);
+    }
+    ag_buffer_clear(&stage->said);
+}
+
+static uint64_t over_budget(struct stage *stage)
+{
+    struct core_status status;
+
+    core_status(stage->core, &status);
+    return status.counters.over_budget;
+}
+
+static void a_storm_at_one_host_is_cut_and_other_hosts_are_not(void **state)
+{
+    struct stage *stage = worker_and_client(state, 200);
+
+    submit_many(stage, (struct stage_job){.id = 1, .key = "down", .budget = 20}, 20);
+    submit_many(stage, (struct stage_job){.id = 101, .key = "up", .budget = 20}, 60);
+    many_fail(stage, 10, 1, 20, 1);
+    assert_int_equal(failed(stage, 1, 20), 6); /* 10 and 20 % of 20 are tried again */
+    assert_int_equal(over_budget(stage), 6);
+    many_fail(stage, 10, 101, 5, 1);
+    assert_int_equal(failed(stage, 101, 5), 0);
+    stage_watch(stage, 20, 15, 0, 10, ALL);
+    stage_expect(stage,
+                 "20: events 0 15.1=failed(fetch.http.server.503) not tried again: the retry "
+                 "budget (20 %) of key 'down' is spent end\n");
+}
+
+static void a_queue_has_a_budget_for_all_its_jobs(void **state)
+{
+    struct stage *stage = worker_and_client(state, 200);
+
+    submit_many(stage, (struct stage_job){.id = 1, .queue = "night"}, 20); /* they only count */
+    submit_many(stage, (struct stage_job){.id = 101, .queue = "night", .budget = 20}, 1);
+    submit_many(stage, (struct stage_job){.id = 201, .queue = "day", .budget = 20}, 1);
+    many_fail(stage, 10, 1, 20, 1);
+    assert_int_equal(failed(stage, 1, 20), 0);
+    many_fail(stage, 10, 101, 1, 1);
+    many_fail(stage, 10, 201, 1, 1);
+    assert_int_equal(failed(stage, 201, 1), 0);
+    stage_watch(stage, 20, 101, 0, 10, ALL);
+    stage_expect(stage, "20: events 0 101.1=failed(fetch.http.server.503) not tried again: the "
+                        "retry budget (20 %) of queue 'night' is spent end\n");
+}
+
+static void what_is_long_ago_spends_no_budget(void **state)
+{
+    struct stage *stage = worker_and_client(state, 200);
+
+    submit_many(stage, (struct stage_job){.id = 1, .key = "down", .budget = 20}, 20);
+    many_fail(stage, 10, 1, 20, 1);
+    wait_in_session(stage, 10, 9);
+    submit_many(stage, (struct stage_job){.id = 101, .key = "down", .budget = 20}, 2);
+    many_fail(stage, 10, 101, 1, 1);
+    assert_int_equal(failed(stage, 101, 1), 0); /* 14 of 10 and 20 % of 22 */
+    many_fail(stage, 10, 102, 1, 1);
+    assert_int_equal(failed(stage, 102, 1), 1);
+    wait_in_session(stage, 10, 1); /* now they are 11 and 7 */
+    submit_many(stage, (struct stage_job){.id = 201, .key = "down", .budget = 20}, 9);
+    many_fail(stage, 10, 201, 9, 1);
+    assert_int_equal(failed(stage, 201, 9), 2); /* 14 of 20 again */
+}
+
+static void a_group_counts_all_of_its_life(void **state)
+{
+    struct stage *stage = worker_and_client(state, 200);
+    struct proto_group group = stage_group(1000, PROTO_GATHER);
+
+    stage_submit(stage, 20, &group, 1, NULL, 0);
+    submit_many(stage, (struct stage_job){.id = 1, .group = 1000, .budget = 20}, 21);
+    many_fail(stage, 10, 1, 21, 1);
+    assert_int_equal(failed(stage, 1, 21), 6);
+    wait_in_session(stage, 10, 60);
+    submit_many(stage, (struct stage_job){.id = 101, .group = 1000, .budget = 20}, 1);
+    submit_many(stage, (struct stage_job){.id = 201, .budget = 20}, 1);
+    many_fail(stage, 10, 101, 1, 1);
+    many_fail(stage, 10, 201, 1, 1);
+    assert_int_equal(failed(stage, 201, 1), 0); /* its queue has forgotten */
+    stage_watch(stage, 20, 101, 0, 10, ALL);
+    stage_expect(stage, "20: events 0 101.1=failed(fetch.http.server.503) not tried again: the "
+                        "retry budget (20 %) of group 'batch' is spent end\n");
+}
+
+static void lost_and_released_attempts_spend_no_budget(void **state)
+{
+    struct stage *stage = worker_and_client(state, 200);
+
+    submit_many(stage, (struct stage_job){.id = 1, .budget = 20}, 20);
+    stage_wait(stage, 3001);           /* worker 10 fell silent */
+    stage_worker(stage, 11, 200);      /* and has all of them */
+    for (unsigned i = 1; i <= 20; i++) /* back at once */
+        stage_result(stage, 11, 11, i, 2, PROTO_RELEASED, NULL, false);
+    many_fail(stage, 11, 1, 20, 3);
+    assert_int_equal(failed(stage, 1, 20), 6);
+}
+
+/* What was not worth a retry anyway is told without a word of budgets. */
+static void a_last_failure_is_not_blamed_on_the_budget(void **state)
+{
+    struct stage *stage = worker_and_client(state, 200);
+
+    submit_many(stage, (struct stage_job){.id = 1}, 20);
+    many_fail(stage, 10, 1, 20, 1);
+    submit(stage, (struct stage_job){.id = 101, .attempts = 1, .budget = 1});
+    many_fail(stage, 10, 101, 1, 1);
+    assert_int_equal(over_budget(stage), 0);
+    stage_watch(stage, 20, 101, 0, 10, ALL);
+    stage_expect(stage, "20: events 0 101.1=failed(fetch.http.server.503) end\n");
+}
+
+static void the_budget_of_a_group_survives_a_restart(void **state)
+{
+    struct stage *stage = *state;
+    struct proto_group group = stage_group(1000, PROTO_GATHER);
+
+    stage->keeps_journal = true;
+    stage_worker(stage, 10, 200);
+    stage_client(stage, 20);
+    stage_submit(stage, 20, &group, 1, NULL, 0);
+    submit_many(stage, (struct stage_job){.id = 1, .group = 1000, .budget = 20}, 21);
+    many_fail(stage, 10, 1, 21, 1);
+    stage_restart(stage);
+    stage_client(stage, 20);
+    stage_worker(stage, 10, 200);
+    wait_in_session(stage, 10, 4);
+    submit_many(stage, (struct stage_job){.id = 101, .group = 1000, .budget = 20}, 1);
+    many_fail(stage, 10, 101, 1, 1);
+    submit_many(stage, (struct stage_job){.id = 201, .group = 1000, .budget = 20}, 4);
+    many_fail(stage, 10, 201, 2, 1);
+    assert_int_equal(failed(stage, 201, 2), 1); /* 16 of 10 and 20 % of 26, no more and no less */
+    stage_watch(stage, 20, 101, 0, 10, ALL);
+    stage_watch(stage, 20, 21, 0, 10, ALL);
+    stage_expect(stage, "20: events 0 101.1=failed(fetch.http.server.503) not tried again: the "
+                        "retry budget (20 %) of group 'batch' is spent end\n"
+                        "20: events 0 21.1=failed(fetch.http.server.503) not tried again: the "
+                        "retry budget (20 %) of group 'batch' is spent end\n");
+}
+
 /* ---- schedules --------------------------------------------------------------------------------
  */
 
@@ -918,6 +1103,13 @@ int main(void)
         STORY(a_group_that_fails_fails_its_taskgroup),
         STORY(a_failed_job_is_tried_again_as_a_new_one),
         STORY(progress_is_told_to_those_who_watch_with_credit),
+        STORY(a_storm_at_one_host_is_cut_and_other_hosts_are_not),
+        STORY(a_queue_has_a_budget_for_all_its_jobs),
+        STORY(what_is_long_ago_spends_no_budget),
+        STORY(a_group_counts_all_of_its_life),
+        STORY(lost_and_released_attempts_spend_no_budget),
+        STORY(a_last_failure_is_not_blamed_on_the_budget),
+        STORY(the_budget_of_a_group_survives_a_restart),
         STORY(a_schedule_fires_as_often_as_it_says),
         STORY(missed_ticks_are_made_up_for_as_the_schedule_says),
         STORY(a_schedule_follows_the_wall_clock),

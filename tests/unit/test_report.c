@@ -248,6 +248,28 @@ static struct proto_event event_of(struct ag_buffer *error, const char *type, co
                                 .error = pack_leaf(error, type, message, subject)};
 }
 
+static void what_the_broker_adds_is_a_note_of_the_one_leaf(void **state)
+{
+    argosy_report *report = argosy_report_new("t");
+    struct ag_buffer error;
+    struct proto_event event = event_of(&error, "fetch.http.server.503", "no", "http://x/");
+    const struct argosy_node *leaf;
+    char *text;
+
+    (void)state;
+    event.note = ag_bytes_of_text("not tried again: the retry budget (20 %) of key 'x' is spent");
+    ag_report_add_event(report, &event);
+    leaf = argosy_report_root(report)->children[0];
+    assert_int_equal(leaf->type, ARGOSY_LEAF);
+    assert_string_equal(leaf->error_type, "fetch.http.server.503");
+    assert_int_equal(leaf->notes_count, 1);
+    text = text_of(report);
+    assert_non_null(strstr(text, "budget (20 %) of key 'x' is spent\n"));
+    free(text);
+    ag_buffer_free(&error);
+    argosy_report_destroy(&report);
+}
+
 /* The error as JSON; what becomes of it is the root's first child. */
 static argosy_report *report_of(const char *error_json)
 {
@@ -883,6 +905,7 @@ int main(void)
         cmocka_unit_test(a_split_loses_nothing_and_keeps_the_shape),
         cmocka_unit_test(successes_and_cancels_are_no_failures),
         cmocka_unit_test(a_success_in_part_is_a_group_of_what_it_could_not_do),
+        cmocka_unit_test(what_the_broker_adds_is_a_note_of_the_one_leaf),
         cmocka_unit_test(what_no_worker_described_is_named_from_its_payload),
         cmocka_unit_test(a_million_failures_make_a_small_report),
         cmocka_unit_test(what_is_not_told_apart_keeps_its_type),

@@ -72,6 +72,37 @@ static void a_word_changes_what_it_names(void **state)
     assert_string_equal(policy.selectors, "fetch.timeout,fetch.dns,lost");
 }
 
+static void a_budget_is_a_share(void **state)
+{
+    static const struct {
+        const char *word, *says;
+    } wrong[] = {
+        {"budget=20", "budget: '20' is not a share such as 20% (1%-100%)"},
+        {"budget=0.5%", "budget: '0.5%' is not a share such as 20% (1%-100%)"},
+        {"budget=%", "budget: '%' is not a share such as 20% (1%-100%)"},
+        {"budget=", "budget: '' is not a share such as 20% (1%-100%)"},
+        {"budget=20%%", "budget: '20%%' is not a share such as 20% (1%-100%)"},
+        {"budget=1000%", "budget: '1000%' is not a share such as 20% (1%-100%)"},
+        {"budget=0%", "budget: '0%' is out of range (1%-100%)"},
+        {"budget=101%", "budget: '101%' is out of range (1%-100%)"},
+        {"budget=1%,budget=2%", "budget is given twice"},
+    };
+    struct ag_retry_policy policy;
+    struct argosy_error err = {0};
+
+    (void)state;
+    assert_int_equal(ag_retry_default().budget_percent, 0);
+    assert_ok(ag_retry_parse("attempts=5,budget=20%", &policy, &err));
+    assert_int_equal(policy.retry.budget_percent, 20);
+    assert_int_equal(policy.retry.attempts, 5);
+    assert_ok(ag_retry_parse("budget=100%", &policy, &err));
+    assert_int_equal(policy.retry.budget_percent, 100);
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        assert_fails(ag_retry_parse(wrong[i].word, &policy, &err), ARGOSY_EINVAL);
+        assert_string_equal(err.message, wrong[i].says);
+    }
+}
+
 static void a_wrong_word_is_refused(void **state)
 {
     static const char *const wrong[] = {
@@ -95,6 +126,7 @@ int main(void)
         cmocka_unit_test(what_a_server_asks_for_is_the_least),
         cmocka_unit_test(nothing_overflows_at_the_bounds),
         cmocka_unit_test(a_word_changes_what_it_names),
+        cmocka_unit_test(a_budget_is_a_share),
         cmocka_unit_test(a_wrong_word_is_refused),
     };
 
