@@ -387,7 +387,8 @@ struct core_job_view {
     const char *key, *requires;                /* "" if none */
     struct ag_id group;                        /* zero if none */
     struct ag_id waits_for;                    /* the first that it is blocked by; else zero */
-    uint32_t index, attempt, attempts_max, priority, permille, losses;
+    uint32_t index, attempt, attempts_max, priority, losses;
+    uint32_t permille; /* AG_PERMILLE_UNKNOWN: nothing is known, or nobody holds it */
     int64_t queued_ms, run_ms;
     int64_t due_ms;           /* scheduled: until its time; else 0 */
     const char *reason, *why; /* a code and a sentence; "" if it runs or has ended */

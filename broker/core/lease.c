@@ -39,6 +39,7 @@ static void hold(struct job *job, struct offer *offer)
 
     ag_list_append(&worker->held, &job->link);
     job->worker = worker;
+    job->permille = AG_PERMILLE_UNKNOWN;
     name_unref(&job->worker_name);
     job->worker_name = name_ref(worker->name);
     offer_hold(offer);
@@ -61,7 +62,6 @@ bool lease_take(core_t *self, struct job *job, struct offer *offer)
         job->lane->group->counts.retried++;
     job->attempt++;
     job->epoch = self->config.epoch;
-    job->permille = 0;
     job_enter(self, job, JOB_RUNNING);
     run.token = job_token(job);
     core_emit(self, EFFECT_RUN, offer->worker->peer)->run = run;

@@ -146,7 +146,7 @@ struct job {
     uint32_t queued_ms, run_ms;
     enum job_state state;
     uint32_t watches_count;
-    uint16_t permille;
+    uint16_t permille; /* of the attempt in hand, as its worker told last */
     bool error_is_constant, is_recalled, is_place;
 };
 

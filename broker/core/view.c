@@ -260,7 +260,7 @@ static void view_job(const core_t *self, const struct job *job, struct core_job_
         .attempt = job->attempt,
         .attempts_max = job->retry.attempts + job->losses + job->releases,
         .priority = lane->priority,
-        .permille = job->permille,
+        .permille = job_is_held(job) ? job->permille : AG_PERMILLE_UNKNOWN,
         .losses = job->losses,
         .queued_ms = job->queued_ms + (job->state == JOB_QUEUED ? self->now - job->since : 0),
         .run_ms = job_is_held(job) ? self->now - job->since : job->run_ms,

@@ -1,5 +1,6 @@
 /* The broker's core, told as stories: order, limits, dependencies, groups in groups, schedules, and
  * what a journal brings back. */
+#include "common/limits.h"
 #include "tests/unit/cmocka_prelude.h"
 #include "tests/unit/stage.h"
 
@@ -570,6 +571,35 @@ static void progress_is_told_to_those_who_watch_with_credit(void **state)
                         "20: news 1.1 400\n");
 }
 
+static uint32_t permille_of(struct stage *stage, unsigned job)
+{
+    struct ag_id id = stage_id(job);
+    struct core_job_view view = {0};
+    struct core_group_view group;
+
+    core_show(stage->core, &id, &view, &group);
+    return view.permille;
+}
+
+static void progress_is_that_of_the_attempt_in_hand(void **state)
+{
+    struct stage *stage = worker_and_client(state, 8);
+
+    submit(stage, (struct stage_job){.id = 1, .attempts = 2});
+    assert_int_equal(permille_of(stage, 1), AG_PERMILLE_UNKNOWN);
+    stage_progress(stage, 10, 1, 1, 400);
+    assert_int_equal(permille_of(stage, 1), 400);
+    stage_result(stage, 10, 10, 1, 1, PROTO_FAILED, "handler.no", true);
+    assert_int_equal(permille_of(stage, 1), AG_PERMILLE_UNKNOWN); /* it waits */
+    stage_wait(stage, 1000);
+    assert_int_equal(permille_of(stage, 1), AG_PERMILLE_UNKNOWN); /* it has begun anew */
+    stage_progress(stage, 10, 1, 2, 900);
+    succeeds(stage, 1, 2);
+    assert_int_equal(permille_of(stage, 1), AG_PERMILLE_UNKNOWN); /* it is through */
+    stage_expect(stage, "10: run 1.1\n20: accepted 1\n10: recorded 1.1\n10: run 1.2\n"
+                        "10: recorded 1.2\n");
+}
+
 /* ---- schedules --------------------------------------------------------------------------------
  */
 
@@ -779,6 +809,7 @@ int main(void)
         STORY(a_group_that_fails_fails_its_taskgroup),
         STORY(a_failed_job_is_tried_again_as_a_new_one),
         STORY(progress_is_told_to_those_who_watch_with_credit),
+        STORY(progress_is_that_of_the_attempt_in_hand),
         STORY(a_schedule_fires_as_often_as_it_says),
         STORY(missed_ticks_are_made_up_for_as_the_schedule_says),
         STORY(what_was_queued_is_there_after_a_restart),
