@@ -440,7 +440,7 @@ static void put_happening(void *arg, const struct core_happening *event)
     put_id(p, "id", &event->id);
     put_pair(p, "kind", event->kind);
     put_count(p, "attempt", event->attempt);
-    put_pair(p, "worker", event->name);
+    put_pair(p, strcmp(event->what, "kind") == 0 ? "requires" : "worker", event->name);
 }
 
 static void events(msgpack_packer *p, const core_t *core, const struct arguments *arguments)
