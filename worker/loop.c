@@ -371,7 +371,7 @@ static int end_turn(loop_t *self)
     if (rc < 0)
         return rc;
     tell_session(self);
-    if (self->is_stopping) /* else what is handed back would be given to us again */
+    if (wcore_is_draining(self->core)) /* else what is handed back would be given to us again */
         say_credit(self);
     say_results(self);
     say_progress(self);

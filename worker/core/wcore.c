@@ -618,11 +618,27 @@ static void describe(const struct wcore_attempt *attempt, struct proto_result *o
     }
 }
 
+bool wcore_is_draining(const wcore_t *self)
+{
+    return self->is_draining;
+}
+
+/* It leaves, and the broker still believes that it takes jobs. */
+static bool owes_a_credit_of_0(const wcore_t *self)
+{
+    for (unsigned i = 0; self->is_draining && i < self->config.kinds_count; i++)
+        if (self->slots[i].credit_told != 0)
+            return true;
+    return false;
+}
+
 bool wcore_take_results(wcore_t *self, struct proto_results *out)
 {
     size_t bytes = 0;
 
     out->count = 0;
+    if (owes_a_credit_of_0(self))
+        return false;
     while (self->is_open && out->count < AG_MESSAGE_ITEMS_MAX && !ag_list_is_empty(&self->unsent)) {
         struct wcore_attempt *attempt = AG_OWNER(self->unsent.next, struct wcore_attempt, link);
         size_t size = attempt->report.result.size + attempt->report.error.size;
