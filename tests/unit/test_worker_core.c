@@ -654,6 +654,26 @@ static void a_message_that_is_cut_ends_with_a_whole_character(void **state)
     play_free(p);
 }
 
+static void a_note_that_is_cut_ends_with_a_whole_character(void **state)
+{
+    char note[200] = ""; /* of two-byte characters: the cut after 127 bytes would go through one */
+    struct play *p = play_in_session();
+    const struct proto_progress_item *item = &p->out.progress.items[0];
+
+    (void)state;
+    for (size_t i = 0; i < 90; i++)
+        memcpy(note + 2 * i, "\xC3\xA4", 2);
+    hears(p, "JOBS 1");
+    wcore_on_progress(p->core, p->running[0], 500, note, (struct ag_bytes){0});
+    assert_true(wcore_take_progress(p->core, &p->out.progress));
+    assert_int_equal(item->note.size, 126);
+    assert_memory_equal(item->note.data, note, 126);
+    wcore_on_progress(p->core, p->running[0], 500, note + 54, (struct ag_bytes){0});
+    assert_true(wcore_take_progress(p->core, &p->out.progress));
+    assert_int_equal(item->note.size, 126); /* whole, it just fits */
+    play_free(p);
+}
+
 /* ---- stopping -------------------------------------------------------------------------------- */
 
 static void a_run_limit_stops_and_counts_from_the_begin(void **state)
@@ -1082,6 +1102,7 @@ int main(void)
         cmocka_unit_test(a_result_over_the_limit_is_a_typed_failure),
         cmocka_unit_test(a_handler_that_says_nothing_is_a_typed_failure),
         cmocka_unit_test(a_message_that_is_cut_ends_with_a_whole_character),
+        cmocka_unit_test(a_note_that_is_cut_ends_with_a_whole_character),
         cmocka_unit_test(a_run_limit_stops_and_counts_from_the_begin),
         cmocka_unit_test(a_job_that_ends_in_time_is_not_stopped),
         cmocka_unit_test(a_cancel_before_the_begin_is_confirmed_at_once),

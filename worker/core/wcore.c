@@ -255,10 +255,9 @@ static void take_message(struct wcore_attempt *attempt)
             size_t size =
                 text.size < sizeof attempt->message - 1 ? text.size : sizeof attempt->message - 1;
 
-            while (size > 0 && size < text.size && (text.data[size] & 0xC0) == 0x80)
-                size--; /* not in the middle of a character */
             memcpy(attempt->message, text.data, size);
             attempt->message[size] = '\0';
+            ag_drop_half_character(attempt->message);
             return;
         }
         ag_read_skip(&reader);
@@ -658,6 +657,7 @@ void wcore_on_progress(wcore_t *self, struct wcore_attempt *attempt, uint32_t pe
     AG_ASSERT(attempt->state == ATTEMPT_RUNNING);
     attempt->permille = permille < AG_PERMILLE_UNKNOWN ? permille : AG_PERMILLE_UNKNOWN;
     snprintf(attempt->note, sizeof attempt->note, "%s", note != NULL ? note : "");
+    ag_drop_half_character(attempt->note);
     if (partial.size > 0) {
         attempt->sequence++; /* one that was not sent before is missed: the gap shows it */
         ag_buffer_clear(&attempt->partial);
