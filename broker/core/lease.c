@@ -275,13 +275,13 @@ static void on_failure(core_t *self, struct session *worker, struct job *job,
                      kept->texts);
     kept->texts = NULL;
     job->failures++;
+    if (job->key != NULL && result->retry_after_ms > 0)
+        key_close(self, job->key, result->retry_after_ms); /* for the whole fleet */
     if (again) {
         uint32_t delay = ag_retry_delay_ms(&job->retry, job->failures + 1, result->retry_after_ms,
                                            ag_random_next(&self->random));
 
         self->counters.retried++;
-        if (job->key != NULL && result->retry_after_ms > 0)
-            key_close(self, job->key, result->retry_after_ms); /* for the whole fleet */
         job->due_at = self->now + delay;
         core_journal(self, RECORD_ATTEMPT, job, NULL);
         job_enter(self, job, JOB_SCHEDULED);

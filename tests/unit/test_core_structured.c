@@ -135,32 +135,55 @@ static void a_key_has_its_delay_between_beginnings(void **state)
     stage_expect(stage, "20: answer cancelled 1 cancelling 0 ended 0 unknown 0\n");
 }
 
-static void a_retry_after_closes_the_key_for_everybody(void **state)
+/* Worker 10: the server is busy, ask again in three seconds. */
+static void fails_for_three_seconds(struct stage *stage, unsigned job)
 {
-    struct stage *stage = worker_and_client(state, 1);
     static struct proto_results results = {.count = 1};
     struct core_event event = {
         .type = CORE_RESULTS, .peer = 10, .instance = stage_id(10), .results = &results};
 
-    submit(stage, (struct stage_job){.id = 1, .key = "host", .attempts = 3});
-    submit(stage, (struct stage_job){.id = 2, .key = "host"});
     results.items[0] =
-        (struct proto_result){.token = {.job = stage_id(1), .epoch = 7, .attempt = 1},
+        (struct proto_result){.token = {.job = stage_id(job), .epoch = 7, .attempt = 1},
                               .outcome = PROTO_FAILED,
                               .type = ag_bytes_of_text("fetch.http.server.503"),
                               .message = ag_bytes_of_text("later"),
                               .retryable = true,
                               .retry_after_ms = 3000};
     stage_step(stage, &event);
+}
+
+/* Job 2 begins after these three seconds and not before. */
+static void expect_closed_for_three_seconds(struct stage *stage)
+{
     stage_expect(stage, "10: run 1.1\n20: accepted 1\n20: accepted 1\n10: recorded 1.1\n");
     assert_string_equal(reason_of(stage, 2), "key.closed");
-    assert_string_equal(reason_of(stage, 1), "backoff");
     stage_say(stage, 10, 10, CORE_ALIVE);
     stage_wait(stage, 2000);
     stage_say(stage, 10, 10, CORE_ALIVE);
     stage_expect(stage, "");
     stage_wait(stage, 1000);
     stage_expect(stage, "20: close\n10: run 2.1\n");
+}
+
+static void a_retry_after_closes_the_key_for_everybody(void **state)
+{
+    struct stage *stage = worker_and_client(state, 1);
+
+    submit(stage, (struct stage_job){.id = 1, .key = "host", .attempts = 3});
+    submit(stage, (struct stage_job){.id = 2, .key = "host"});
+    fails_for_three_seconds(stage, 1);
+    assert_string_equal(reason_of(stage, 1), "backoff");
+    expect_closed_for_three_seconds(stage);
+}
+
+static void a_retry_after_closes_the_key_also_when_nothing_is_tried_again(void **state)
+{
+    struct stage *stage = worker_and_client(state, 1);
+
+    submit(stage, (struct stage_job){.id = 1, .key = "host", .attempts = 1});
+    submit(stage, (struct stage_job){.id = 2, .key = "host"});
+    fails_for_three_seconds(stage, 1);
+    expect_closed_for_three_seconds(stage);
 }
 
 /* ---- dependencies -----------------------------------------------------------------------------
@@ -927,6 +950,7 @@ int main(void)
         STORY(a_key_is_limited_in_the_whole_fleet),
         STORY(a_key_has_its_delay_between_beginnings),
         STORY(a_retry_after_closes_the_key_for_everybody),
+        STORY(a_retry_after_closes_the_key_also_when_nothing_is_tried_again),
         STORY(a_job_gets_what_it_waited_for),
         STORY(a_failure_is_handed_down_the_chain),
         STORY(what_waits_for_a_cancelled_job_is_cancelled),
