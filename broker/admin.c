@@ -182,10 +182,11 @@ static void read_error(struct ag_bytes error, struct ag_bytes *type, struct ag_b
 
 static void put_job(msgpack_packer *p, const struct core_job_view *job)
 {
+    const bool knows_progress = job->permille < AG_PERMILLE_UNKNOWN;
     struct ag_bytes type, message;
 
     read_error(job->error, &type, &message);
-    msgpack_pack_map(p, 22);
+    msgpack_pack_map(p, 21 + knows_progress);
     put_id(p, "job", &job->id);
     put_id(p, "group", &job->group);
     put_count(p, "index", job->index);
@@ -203,7 +204,8 @@ static void put_job(msgpack_packer *p, const struct core_job_view *job)
     put_count(p, "queued_ms", (uint64_t)job->queued_ms);
     put_count(p, "run_ms", (uint64_t)job->run_ms);
     put_count(p, "due_ms", job->due_ms > 0 ? (uint64_t)job->due_ms : 0);
-    put_count(p, "permille", job->permille);
+    if (knows_progress)
+        put_count(p, "permille", job->permille);
     put_pair(p, "reason", job->reason);
     put_pair(p, "why", job->why);
     put_bytes(p, "error_type", type);
@@ -439,7 +441,7 @@ static void put_happening(void *arg, const struct core_happening *event)
     put_id(p, "id", &event->id);
     put_pair(p, "kind", event->kind);
     put_count(p, "attempt", event->attempt);
-    put_pair(p, "worker", event->name);
+    put_pair(p, strcmp(event->what, "kind") == 0 ? "requires" : "worker", event->name);
 }
 
 static void events(msgpack_packer *p, const core_t *core, const struct arguments *arguments)

@@ -297,6 +297,14 @@ static void answer(delivery_t *self, const struct effect *effect)
                                           .body = ag_buffer_bytes(body)}});
 }
 
+/* For people, once for each time: `argosy events` tells when it is over. */
+static void warn(const struct effect *effect)
+{
+    ag_log_warning("broker", "jobs wait that no worker can take", ag_kv("kind", effect->alarm.kind),
+                   ag_kv("requires", effect->alarm.requires), ag_kv("jobs", effect->alarm.queued),
+                   ag_kv("waited_ms", effect->alarm.unserved_ms));
+}
+
 static bool is_a_list(enum effect_type type)
 {
     return type == EFFECT_RUN || type == EFFECT_STOP || type == EFFECT_RECORDED ||
@@ -343,6 +351,9 @@ static void say(delivery_t *self, const struct effect *effect)
         break;
     case EFFECT_ANSWER:
         answer(self, effect);
+        break;
+    case EFFECT_ALARM:
+        warn(effect);
         break;
     case EFFECT_JOURNAL:
         break;

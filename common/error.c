@@ -19,8 +19,7 @@ const char *argosy_strerror(int code)
     }
 }
 
-/* What was cut may end in half a character; on the wire that would not be a text any more. */
-static void drop_half_character(char *text)
+void ag_drop_half_character(char *text)
 {
     size_t size = strlen(text), tail = 0;
     unsigned char first;
@@ -44,7 +43,7 @@ int ag_fail(struct argosy_error *err, int code, const char *format, ...)
     va_start(args, format);
     vsnprintf(err->message, sizeof err->message, format, args);
     va_end(args);
-    drop_half_character(err->message);
+    ag_drop_half_character(err->message);
     return code;
 }
 
@@ -67,6 +66,6 @@ int ag_fail_in(struct argosy_error *err, int code, const char *format, ...)
     if (length < sizeof err->message)
         memmove(err->message + length, inner, sizeof err->message - length - 1);
     err->message[sizeof err->message - 1] = '\0';
-    drop_half_character(err->message);
+    ag_drop_half_character(err->message);
     return err->code;
 }

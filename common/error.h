@@ -17,4 +17,8 @@ __attribute__((format(printf, 3, 4))) int ag_fail(struct argosy_error *err, int 
 __attribute__((format(printf, 3, 4))) int ag_fail_in(struct argosy_error *err, int code,
                                                      const char *format, ...);
 
+/* Of a text that was cut to fit: it may end in half a character (UTF-8), and on the wire that would
+ * not be a text any more. What is whole stays. */
+void ag_drop_half_character(char *text);
+
 #endif

@@ -89,7 +89,7 @@
       "Forget jobs and groups that have ended.",                                         \
       "argosy rm 01JD5ZK4T9W8Q6F2M3N7B0C1XA\n")                                         \
     X(QUEUES, "queues", "argosy queues", "", 0, 0,                                         \
-      "List queues: what waits, what runs, what is paused.",                                         \
+      "List queues: what waits, what runs, what is paused, what no worker can take.",                                         \
       "argosy queues --json\n")                                         \
     X(PAUSE, "pause", "argosy pause", "QUEUE...", 1, AG_OPERANDS_MAX,                                         \
       "Let nothing of a queue begin; what runs goes on.",                                         \
@@ -104,7 +104,7 @@
       "Tell workers to finish what they run and leave.",                                         \
       "argosy drain host-7f21 --grace 1m\n")                                         \
     X(EVENTS, "events", "argosy events", "", 0, 0,                                         \
-      "Show what happens, as it happens.",                                         \
+      "Show what happens to jobs, groups, workers and kinds, as it happens.",                                         \
       "argosy events --json\n")                                         \
     X(TOP, "top", "argosy top", "", 0, 0,                                         \
       "Show the fleet at work, again and again.",                                         \

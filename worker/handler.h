@@ -42,7 +42,8 @@ struct task {
     struct ag_bytes payload; /* msgpack, already validated; lives as long as the task */
     struct ag_bytes inputs;  /* of what it waited for: read them with ag_proto_next_input() */
     atomic_int stop;         /* enum stop_reason; set before handler->stop() is called */
-    atomic_uint permille;    /* how far it is; any thread may store it, the loop tells the broker */
+    atomic_uint permille;    /* how far it is (0-1000), AG_PERMILLE_UNKNOWN until something is
+                                known; any thread may store it, the loop tells the broker */
     struct outcome outcome;  /* filled by the handler */
     void *handler_data;      /* the handler's own */
     void *loop_data;         /* the loop's own */

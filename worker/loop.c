@@ -16,7 +16,7 @@ enum {
     UNSENT_MESSAGES = 8192, /* in the pipe to a broker that does not read: then it has to wait */
     LINGER_MS = 500,        /* for the last words */
     LOG_FLUSH_MS = 1000,
-    PROGRESS_MS = 500,
+    PROGRESS_MS = 500,    /* between two reports of an attempt, and before its first */
     FORCED_STOP_MS = 1000 /* for engines to let go after the second signal */
 };
 
@@ -24,6 +24,7 @@ enum {
 struct running {
     struct ag_link link; /* in loop->tasks */
     unsigned permille;   /* as it was told last */
+    int64_t started_at;
     struct task task;
     loop_t *loop;
     struct wcore_attempt *attempt;
@@ -208,6 +209,9 @@ static void start(loop_t *self, struct wcore_attempt *attempt)
     ag_list_append(&self->tasks, &running->link);
     running->loop = self;
     running->attempt = attempt;
+    running->started_at = ag_clock_mono_ms();
+    running->permille = AG_PERMILLE_UNKNOWN;
+    atomic_init(&running->task.permille, AG_PERMILLE_UNKNOWN);
     running->task.payload = ag_bytes_of(attempt->payload, attempt->payload_size);
     running->task.inputs =
         ag_bytes_of(attempt->payload + attempt->payload_size, attempt->inputs_size);
@@ -253,7 +257,7 @@ void task_tell(struct task *task, const char *note, struct ag_bytes partial)
     wcore_on_progress(running->loop->core, running->attempt, running->permille, note, partial);
 }
 
-/* A few times a second is enough for people. */
+/* Twice a second is enough for people; and what ends soon is not worth a message. */
 static void look_at_progress(loop_t *self, int64_t now)
 {
     if (now < self->progress_at)
@@ -263,7 +267,7 @@ static void look_at_progress(loop_t *self, int64_t now)
         struct running *running = AG_OWNER(at, struct running, link);
         unsigned permille = atomic_load(&running->task.permille);
 
-        if (permille != running->permille)
+        if (permille != running->permille && now - running->started_at >= PROGRESS_MS)
             task_tell(&running->task, NULL, (struct ag_bytes){0});
     }
 }
@@ -367,7 +371,7 @@ static int end_turn(loop_t *self)
     if (rc < 0)
         return rc;
     tell_session(self);
-    if (self->is_stopping) /* else what is handed back would be given to us again */
+    if (wcore_is_draining(self->core)) /* else what is handed back would be given to us again */
         say_credit(self);
     say_results(self);
     say_progress(self);

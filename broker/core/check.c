@@ -173,8 +173,14 @@ static const char *check_sums(const core_t *self, const struct sums *sums)
     uint64_t queued = 0, waiting = 0;
     struct core_status status;
 
-    for (struct ag_link *at = self->kinds.next; at != &self->kinds; at = at->next)
-        queued += AG_OWNER(at, struct kind, all)->queued;
+    for (struct ag_link *at = self->kinds.next; at != &self->kinds; at = at->next) {
+        const struct kind *kind = AG_OWNER(at, struct kind, all);
+        const char *broken = demand_broken_invariant(self, kind);
+
+        if (broken != NULL)
+            return broken;
+        queued += kind->queued;
+    }
     if (queued != sums->queued)
         return "kinds count what is queued";
     for (struct ag_link *at = self->queues.next; at != &self->queues; at = at->next) {

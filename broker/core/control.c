@@ -47,6 +47,16 @@ static int change_queue(core_t *self, const struct core_control *control, struct
     return 0;
 }
 
+static void begin_to_drain(core_t *self, struct session *worker)
+{
+    if (worker->is_draining)
+        return;
+    worker->is_draining = true;
+    worker_update(worker);
+    for (uint32_t i = 0; i < worker->offers_count; i++)
+        demand_offer(self, &worker->offers[i], -1);
+}
+
 static void drain(core_t *self, const struct core_control *control, struct reply *reply)
 {
     *reply = not_found("no worker has this name: argosy workers lists them");
@@ -56,8 +66,7 @@ static void drain(core_t *self, const struct core_control *control, struct reply
         if (worker->role != PROTO_WORKER || !ag_bytes_are(control->worker, worker->name->text))
             continue;
         *reply = DONE;
-        worker->is_draining = true;
-        worker_update(worker);
+        begin_to_drain(self, worker);
         core_emit(self, EFFECT_DRAIN, worker->peer)->grace_ms = control->number;
         happen(self, "worker", "draining", NULL, worker->name);
     }

@@ -131,7 +131,7 @@ int core_reserve_timers(core_t *self, size_t more)
 {
     return ag_heap_reserve(&self->timers, self->jobs.count + 3 * self->groups.count +
                                               self->sessions.count + self->keys.count +
-                                              self->schedules.count + 1 + more);
+                                              self->schedules.count + 2 + more);
 }
 
 int core_reserve_answers(core_t *self, size_t count)
@@ -255,6 +255,9 @@ static void on_timers(core_t *self)
             break;
         case TIMER_SESSION:
             session_on_timer(self, AG_OWNER(timer, struct session, timer));
+            break;
+        case TIMER_ALARM:
+            demand_on_timer(self);
             break;
         case TIMER_RECOVERY: /* whoever has not come back by now is lost */
             break;
@@ -465,7 +468,9 @@ core_t *core_new(const struct core_config *config)
     ag_link_init(&self->due);
     ag_link_init(&self->settling);
     ag_link_init(&self->settling_groups);
+    ag_link_init(&self->unserved);
     self->recovery.owner = TIMER_RECOVERY;
+    self->alarm.owner = TIMER_ALARM;
     self->scratch = ag_buffer_empty(AG_MESSAGE_BYTES_MAX);
     self->effects.items = malloc(EFFECTS_MAX * sizeof *self->effects.items);
     self->effects.capacity = EFFECTS_MAX;

@@ -138,7 +138,8 @@ enum effect_type {
     EFFECT_ACCEPTED, /* answer a SUBMIT */
     EFFECT_EVENTS,   /* tell a watching client */
     EFFECT_NEWS,     /* tell it about progress */
-    EFFECT_ANSWER    /* answer a CANCEL, SEAL or CONTROL */
+    EFFECT_ANSWER,   /* answer a CANCEL, SEAL or CONTROL */
+    EFFECT_ALARM     /* warn the people: jobs wait that no worker can take */
 };
 
 /* What changed, for the store: enough to restore the state from all records since the beginning.
@@ -172,7 +173,7 @@ struct schedule;
 
 struct effect {
     enum effect_type type;
-    uint32_t peer; /* whom to tell; not for JOURNAL */
+    uint32_t peer; /* whom to tell; not for JOURNAL and ALARM */
     union {
         struct {
             enum core_record record;
@@ -225,6 +226,11 @@ struct effect {
             uint32_t unknown_count;
             struct ag_id *unknown; /* valid until the next step */
         } answer;
+        struct {
+            const char *kind, *requires; /* valid until the next step */
+            uint64_t queued;
+            int64_t unserved_ms;
+        } alarm;
     };
 };
 
@@ -396,7 +402,8 @@ struct core_job_view {
     const char *key, *requires;                /* "" if none */
     struct ag_id group;                        /* zero if none */
     struct ag_id waits_for;                    /* the first that it is blocked by; else zero */
-    uint32_t index, attempt, attempts_max, priority, permille, losses;
+    uint32_t index, attempt, attempts_max, priority, losses;
+    uint32_t permille; /* AG_PERMILLE_UNKNOWN: nothing is known, or nobody holds it */
     int64_t queued_ms, run_ms;
     int64_t due_ms;           /* scheduled: until its time; else 0 */
     const char *reason, *why; /* a code and a sentence; "" if it runs or has ended */
@@ -440,7 +447,7 @@ struct core_queue_view {
     uint32_t limit;
     uint64_t waiting, running;
     uint32_t workers;    /* that offer a kind which waits in it */
-    int64_t unserved_ms; /* how long something has waited that no worker offers; 0 it has not */
+    int64_t unserved_ms; /* how long something waits that no worker could take; 0: no */
 };
 void core_each_queue(const core_t *self, void (*fn)(void *arg, const struct core_queue_view *),
                      void *arg);
@@ -460,12 +467,12 @@ void core_each_schedule(const core_t *self,
 struct core_happening {
     uint64_t number;
     int64_t at;        /* unix ms */
-    const char *what;  /* "job", "group", "worker" */
+    const char *what;  /* "job", "group", "worker", "kind" */
     const char *state; /* what became of it */
     struct ag_id id;   /* of a job or group */
-    const char *kind;  /* of a job; else "" */
+    const char *kind;  /* the kind, or the job's; else "" */
     uint32_t attempt;
-    const char *name; /* the worker's, the group's; "" if none */
+    const char *name; /* the worker's, the group's; of a kind: the tags required; "" if none */
 };
 
 /* Calls fn for up to `limit` of them after `number`; returns how many were missed because the ring

@@ -297,14 +297,6 @@ static void recall(core_t *self, struct kind *kind)
 /* ---- the turn ----------------------------------------------------------------------------------
  */
 
-static void note_unserved(const core_t *self, struct kind *kind)
-{
-    if (kind->queued == 0 || kind->offers_count > 0)
-        kind->unserved_since = 0;
-    else if (kind->unserved_since == 0)
-        kind->unserved_since = self->now;
-}
-
 void dispatch(core_t *self)
 {
     int left = SLICE;
@@ -312,7 +304,6 @@ void dispatch(core_t *self)
     for (struct ag_link *at = self->kinds.next; at != &self->kinds; at = at->next) {
         struct kind *kind = AG_OWNER(at, struct kind, all);
 
-        note_unserved(self, kind);
         /* Results need room too: a store that is full of what nobody has read takes no more. */
         if (self->stopping || !recovery_is_over(self) ||
             self->bytes >= self->config.bytes_max)

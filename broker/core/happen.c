@@ -24,6 +24,17 @@ void happen_job(core_t *self, const struct job *job)
         entry->name = name_ref(job->worker_name);
 }
 
+void happen_kind(core_t *self, const struct kind *kind, const char *state, struct name *requires)
+{
+    struct happening *entry;
+
+    if (self->restoring)
+        return;
+    entry = next(self, "kind", state);
+    entry->kind = kind->name;
+    entry->name = name_ref(requires);
+}
+
 void happen(core_t *self, const char *what, const char *state, const struct ag_id *id,
             struct name *name)
 {

@@ -262,6 +262,7 @@ void job_free(core_t *self, struct job *job)
 static void queue_up(core_t *self, struct job *job)
 {
     job->lane->kind->queued++;
+    demand_queue(self, job->lane, 1);
     if (job_is_suspect(job)) {
         ag_list_append(&job->lane->kind->suspects, &job->link);
     } else {
@@ -352,6 +353,7 @@ static void arrive(core_t *self, struct job *job)
 static void leave_queue(core_t *self, struct job *job, enum job_state next)
 {
     job->lane->kind->queued--;
+    demand_queue(self, job->lane, -1);
     job->queued_ms += (uint32_t)(self->now - job->since);
     if (next != JOB_RUNNING) { /* then it went into its worker's list */
         ag_link_remove(&job->link);

@@ -39,6 +39,7 @@ static void hold(struct job *job, struct offer *offer)
 
     ag_list_append(&worker->held, &job->link);
     job->worker = worker;
+    job->permille = AG_PERMILLE_UNKNOWN;
     name_unref(&job->worker_name);
     job->worker_name = name_ref(worker->name);
     offer_hold(offer);
@@ -63,7 +64,6 @@ bool lease_take(core_t *self, struct job *job, struct offer *offer)
         job->lane->group->counts.retried++;
     job->attempt++;
     job->epoch = self->config.epoch;
-    job->permille = 0;
     job_enter(self, job, JOB_RUNNING);
     run.token = job_token(job);
     core_emit(self, EFFECT_RUN, offer->worker->peer)->run = run;
@@ -292,14 +292,14 @@ static void on_failure(core_t *self, struct session *worker, struct job *job,
                      kept->texts);
     kept->texts = NULL;
     job->failures++;
+    if (job->key != NULL && result->retry_after_ms > 0)
+        key_close(self, job->key, result->retry_after_ms); /* for the whole fleet */
     if (again) {
         uint32_t delay = ag_retry_delay_ms(&job->retry, job->failures + 1, result->retry_after_ms,
                                            ag_random_next(&self->random));
 
         self->counters.retried++;
         budget_on_retry(self, job);
-        if (job->key != NULL && result->retry_after_ms > 0)
-            key_close(self, job->key, result->retry_after_ms); /* for the whole fleet */
         job->due_at = self->now + delay;
         core_journal(self, RECORD_ATTEMPT, job, NULL);
         job_enter(self, job, JOB_SCHEDULED);

@@ -34,6 +34,7 @@ struct kind *kind_of(core_t *self, struct ag_bytes name)
     ag_link_init(&kind->unmatched);
     ag_link_init(&kind->suspects);
     ag_link_init(&kind->offers);
+    ag_link_init(&kind->demands);
     ag_link_init(&kind->idle);
     ag_link_init(&kind->ahead);
     ag_list_append(&self->kinds, &kind->all);
@@ -93,8 +94,10 @@ static struct lane *lane_new(struct kind *kind, struct queue *queue, struct grou
 {
     struct lane *lane = calloc(1, sizeof *lane + requires.size + 1);
 
-    if (lane == NULL)
+    if (lane == NULL || (lane->demand = demand_of(kind, requires)) == NULL) {
+        free(lane);
         return NULL;
+    }
     ag_link_init(&lane->turn);
     ag_link_init(&lane->of_group);
     ag_link_init(&lane->of_queue);
@@ -137,6 +140,7 @@ void lane_free(struct lane *lane)
     ag_link_remove(&lane->of_group);
     ag_link_remove(&lane->of_queue);
     ag_link_remove(&lane->turn);
+    demand_unref(lane->demand);
     free(lane);
 }
 

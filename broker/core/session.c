@@ -147,14 +147,17 @@ static void end_watches(struct session *client)
         watch_destroy(AG_OWNER(client->watches.next, struct watch, of_session));
 }
 
-static void add_offer(struct offer *offer)
+static void add_offer(core_t *self, struct offer *offer)
 {
     offer->kind->offers_count++;
     ag_list_append(&offer->kind->offers, &offer->of_kind);
+    demand_offer(self, offer, 1);
 }
 
-static void remove_offer(struct offer *offer)
+static void remove_offer(core_t *self, struct offer *offer)
 {
+    if (!offer->worker->is_draining)
+        demand_offer(self, offer, -1);
     offer->kind->offers_count--;
     ag_link_remove(&offer->of_kind);
     if (offer->kind->reserved == offer->worker)
@@ -184,7 +187,7 @@ int on_join(core_t *self, const struct core_event *event)
         if (core_reserve_timers(self, 1) < 0 || (session = session_new(self, hello)) == NULL)
             return ARGOSY_ENOMEM;
         for (uint32_t i = 0; i < session->offers_count; i++)
-            add_offer(&session->offers[i]);
+            add_offer(self, &session->offers[i]);
         ag_map_add(&self->sessions, &session->node);
         ag_list_append(&self->all_sessions, &session->all);
         *(hello->role == PROTO_WORKER ? &self->workers : &self->clients) += 1;
@@ -227,7 +230,7 @@ void session_end(core_t *self, struct session *session, const char *why)
     while (!ag_list_is_empty(&session->held))
         lease_lose(self, AG_OWNER(session->held.next, struct job, link));
     for (uint32_t i = 0; i < session->offers_count; i++)
-        remove_offer(&session->offers[i]);
+        remove_offer(self, &session->offers[i]);
     if (session->role == PROTO_WORKER)
         happen(self, "worker", why, NULL, session->name);
     end_watches(session);

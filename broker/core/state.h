@@ -37,6 +37,7 @@ enum {
     SILENT_BEATS = 3,                   /* heartbeats without a word that end a session */
     RECORDS_WAITING_MAX = 1 << 18,      /* for the store: beyond it no jobs are taken */
     RETRY_FULL_MS = 200,                /* when to try again what did not fit */
+    UNSERVED_MS = 60000,                /* that something waits for nobody before the alarm */
 };
 
 /* A name that outlives its worker: shared by the jobs that ran there. */
@@ -52,7 +53,8 @@ enum timer_owner {
     TIMER_KEY,
     TIMER_SCHEDULE,
     TIMER_SESSION,
-    TIMER_RECOVERY
+    TIMER_RECOVERY,
+    TIMER_ALARM
 };
 
 struct timer {
@@ -150,7 +152,7 @@ struct job {
     enum job_state state;
     enum budget_scope spent; /* why its last failure was not tried again; NONE: not for that */
     uint32_t watches_count;
-    uint16_t permille;
+    uint16_t permille; /* of the attempt in hand, as its worker told last */
     bool error_is_constant, is_recalled, is_place;
 };
 
@@ -177,8 +179,24 @@ struct lane {
     struct kind *kind;
     struct queue *queue;
     struct group *group; /* NULL: jobs without a group */
+    struct demand *demand;
+    uint64_t queued; /* in `jobs`, in keys and suspects */
     uint32_t priority;
     char requires[]; /* "gpu,eu" */
+};
+
+/* What waits of one kind and requires the same tags, and how many workers could take it. Lives
+ * while a lane has it. */
+struct demand {
+    struct ag_link of_kind;  /* in kind->demands */
+    struct ag_link unserved; /* in core->unserved while its alarm is still to come */
+    struct kind *kind;
+    struct name *requires;
+    uint64_t lanes, queued;
+    uint64_t workers; /* that offer the kind, have the tags, and were not told to leave */
+    int64_t unserved_since;
+    bool is_unserved; /* something waits, and no worker could take it */
+    bool is_alarmed;  /* that has been told */
 };
 
 struct kind {
@@ -187,13 +205,13 @@ struct kind {
     struct ag_link unmatched;            /* lanes */
     struct ag_link suspects;             /* jobs that have to be alone on their worker */
     struct ag_link offers;               /* of all workers that do it */
+    struct ag_link demands;              /* of its lanes */
     struct ag_link idle;                 /* offers with free slots, in turn */
     struct ag_link ahead;                /* offers that take more, to be begun later, in turn */
     struct session *reserved;            /* a worker that gets nothing until it is empty */
     uint64_t offers_count, queued;       /* queued: in all its lanes, keys and suspects */
     uint64_t ahead_count;                /* jobs held beyond the slots of their workers */
     uint32_t idle_count, recalled_count; /* recalled: asked back, and not here yet */
-    int64_t unserved_since;              /* something waits that nobody offers; 0 nothing does */
     char name[AG_NAME_BYTES_MAX + 1];
 };
 
@@ -329,6 +347,8 @@ struct core {
     struct ag_heap timers;
     struct ag_link kinds, queues, all_jobs, all_sessions, all_schedules, ungrouped, sweeps, due;
     struct ag_link settling, settling_groups;
+    struct ag_link unserved; /* demands without a worker, the oldest first, until their alarm */
+    struct timer alarm;      /* of the first of them */
     struct happening happenings[HAPPENINGS_MAX];
     uint64_t happenings_count;
     uint64_t kinds_count, queues_count, workers, clients, ungrouped_live;
@@ -471,6 +491,15 @@ void offer_release(struct offer *offer);    /* one less */
 void worker_update(struct session *worker); /* after its credit or what it takes has changed */
 void dispatch(core_t *self);
 
+/* demand.c: what waits, and who could take it */
+struct demand *demand_of(struct kind *kind, struct ag_bytes requires); /* NULL: no memory */
+void demand_unref(struct demand *demand);
+void demand_queue(core_t *self, struct lane *lane, int by); /* one job more (1) or less (-1) */
+/* A worker more (1) or less (-1); after that of its offer, or of its draining. */
+void demand_offer(core_t *self, const struct offer *offer, int by);
+void demand_on_timer(core_t *self);
+const char *demand_broken_invariant(const core_t *self, const struct kind *kind);
+
 /* key.c */
 struct key *key_of(core_t *self, struct ag_bytes text); /* one reference more; NULL: no memory */
 void key_unref(core_t *self, struct key *key);
@@ -579,6 +608,7 @@ enum core_reason job_reason(const core_t *self, const struct job *job);
 
 /* happen.c */
 void happen_job(core_t *self, const struct job *job);
+void happen_kind(core_t *self, const struct kind *kind, const char *state, struct name *requires);
 void happen(core_t *self, const char *what, const char *state, const struct ag_id *id,
             struct name *name);
 

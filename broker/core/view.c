@@ -177,8 +177,9 @@ void core_each_worker(const core_t *self, void (*fn)(void *arg, const struct cor
 
 static enum core_reason queued_reason(const core_t *self, const struct job *job)
 {
-    const struct kind *kind = job->lane->kind;
-    enum core_reason reason = lane_blocked(self, job->lane);
+    const struct lane *lane = job->lane;
+    const struct kind *kind = lane->kind;
+    enum core_reason reason = lane_blocked(self, lane);
 
     if (self->stopping)
         return REASON_STOPPING;
@@ -191,14 +192,13 @@ static enum core_reason queued_reason(const core_t *self, const struct job *job)
     reason = key_blocked(self, job);
     if (reason != REASON_NONE)
         return reason;
-    if (kind->offers_count == 0)
+    if (lane->demand->workers == 0 && kind->offers_count > 0 && lane->requires[0] != '\0')
+        return REASON_NO_TAGS;
+    if (lane->demand->workers == 0)
         return REASON_NO_WORKER;
     if (job_is_suspect(job))
         return REASON_SUSPECT;
-    for (struct ag_link *at = kind->offers.next; at != &kind->offers; at = at->next)
-        if (tags_have(AG_OWNER(at, struct offer, of_kind)->worker->tags, job->lane->requires))
-            return kind->idle_count == 0 ? REASON_BUSY : REASON_SOON;
-    return REASON_NO_TAGS;
+    return kind->idle_count == 0 ? REASON_BUSY : REASON_SOON;
 }
 
 enum core_reason job_reason(const core_t *self, const struct job *job)
@@ -268,7 +268,7 @@ static void view_job(const core_t *self, const struct job *job, struct core_job_
         .attempt = job->attempt,
         .attempts_max = job->retry.attempts + job->losses + job->releases,
         .priority = lane->priority,
-        .permille = job->permille,
+        .permille = job_is_held(job) ? job->permille : AG_PERMILLE_UNKNOWN,
         .losses = job->losses,
         .queued_ms = job->queued_ms + (job->state == JOB_QUEUED ? self->now - job->since : 0),
         .run_ms = job_is_held(job) ? self->now - job->since : job->run_ms,
@@ -363,9 +363,22 @@ static void add_kinds(const core_t *self, const struct queue *queue, struct core
         if (!is_here)
             continue;
         view->workers += (uint32_t)kind->offers_count;
-        if (kind->unserved_since != 0 && self->now - kind->unserved_since > view->unserved_ms)
-            view->unserved_ms = self->now - kind->unserved_since;
     }
+}
+
+/* Since when the longest of what no worker could take has waited for one. */
+static int64_t unserved_ms(const core_t *self, const struct queue *queue)
+{
+    int64_t longest = 0;
+
+    for (struct ag_link *at = queue->lanes.next; at != &queue->lanes; at = at->next) {
+        const struct lane *lane = AG_OWNER(at, struct lane, of_queue);
+        int64_t ms = self->now - lane->demand->unserved_since;
+
+        if (lane->queued > 0 && lane->demand->is_unserved && ms > longest)
+            longest = ms;
+    }
+    return longest;
 }
 
 void core_each_queue(const core_t *self, void (*fn)(void *arg, const struct core_queue_view *),
@@ -381,6 +394,7 @@ void core_each_queue(const core_t *self, void (*fn)(void *arg, const struct core
 
         if (strcmp(queue->name, "group") == 0)
             continue; /* places of groups in groups */
+        view.unserved_ms = unserved_ms(self, queue);
         add_kinds(self, queue, &view);
         fn(arg, &view);
     }

@@ -43,6 +43,8 @@ static void print_happening(const struct cli *cli, const json_t *event)
         fprintf(cli->out, "  attempt %lld", answers_number(event, "attempt"));
     if (answers_text(event, "worker")[0] != '\0')
         fprintf(cli->out, "  %s", answers_text(event, "worker"));
+    if (answers_text(event, "requires")[0] != '\0')
+        fprintf(cli->out, "  requires %s", answers_text(event, "requires"));
     fputc('\n', cli->out);
 }
 
@@ -87,6 +89,19 @@ int cli_events(struct cli *cli)
 /* ---- top ---------------------------------------------------------------------------------------
  */
 
+static void draw_queue(const struct cli *cli, const json_t *queue)
+{
+    char unserved[AG_AMOUNT_TEXT_SIZE];
+
+    fprintf(cli->out, "%-20s %9lld %9lld %9lld%s", answers_text(queue, "queue"),
+            answers_number(queue, "waiting"), answers_number(queue, "running"),
+            answers_number(queue, "workers"), answers_truth(queue, "paused") ? "  paused" : "");
+    if (answers_number(queue, "unserved_ms") > 0)
+        fprintf(cli->out, "  waits for a worker since %s",
+                ag_duration_print(answers_number(queue, "unserved_ms"), unserved));
+    fputc('\n', cli->out);
+}
+
 static void draw(const struct cli *cli, const json_t *status, const json_t *queues,
                  const json_t *workers, long long ended_before)
 {
@@ -107,9 +122,9 @@ static void draw(const struct cli *cli, const json_t *status, const json_t *queu
             ended_before < 0 ? 0 : (ended - ended_before) * 1000 / TOP_MS);
     fprintf(cli->out, "%-20s %9s %9s %9s\n", "QUEUE", "WAITING", "RUNNING", "WORKERS");
     json_array_foreach(json_object_get(queues, "queues"), i, row)
-        fprintf(cli->out, "%-20s %9lld %9lld %9lld%s\n", answers_text(row, "queue"),
-                answers_number(row, "waiting"), answers_number(row, "running"),
-                answers_number(row, "workers"), answers_truth(row, "paused") ? "  paused" : "");
+    {
+        draw_queue(cli, row);
+    }
     fprintf(cli->out, "%-20s %9s %9s  %s\n", "WORKER", "DONE", "FAILED", "HOLDS");
     json_array_foreach(json_object_get(workers, "workers"), i, row)
     {

@@ -44,6 +44,7 @@ struct job {
     struct ag_buffer payload;
     struct outcome outcome;
     bool done;
+    unsigned permille; /* at its end */
     int64_t began_at, ended_at;
 };
 
@@ -71,6 +72,7 @@ void task_finish(struct task *task)
     job->done = true;
     job->ended_at = ag_clock_mono_ms();
     job->outcome = task->outcome;
+    job->permille = atomic_load(&task->permille);
     memset(task, 0x5a, sizeof *task); /* it may be gone: nobody may look */
     finished++;
     if (begin_next && begun < made)
@@ -121,6 +123,7 @@ __attribute__((format(printf, 1, 2))) static struct job *make(const char *format
     assert_ok(ag_json_to_msgpack(json, &job->payload));
     json_decref(json);
     job->task.payload = ag_buffer_bytes(&job->payload);
+    atomic_init(&job->task.permille, AG_PERMILLE_UNKNOWN);
     return job;
 }
 
@@ -814,6 +817,40 @@ static void two_thousand_of_all_sorts_each_get_their_own(void **state)
                       JOBS_MAX);
 }
 
+/* Where the length is not known beforehand, or nobody wants the body, nothing is made up. */
+static void how_far_a_body_is_is_told_where_its_length_is_known(void **state)
+{
+    struct job *slow = make("{'url': 'http://%s/slow/10/20'}", http);
+    struct job *packed = make("{'url': 'http://%s/gzip'}", http);
+    struct job *far = make("{'url': 'http://%s/redirect/2'}", http);
+    struct job *silent[] = {make("{'url': 'http://%s/bytes/10', 'head': true}", http),
+                            make("{'url': 'http://%s/chunked'}", http),
+                            make("{'url': 'http://%s/big/1000'}", http),
+                            make("{'url': 'http://%s/status/404'}", http)};
+    unsigned seen = 0, before = 0;
+
+    (void)state;
+    while (begun < made)
+        begin(&jobs[begun]);
+    while (!slow->done) {
+        unsigned now = atomic_load(&slow->task.permille);
+
+        if (now < 1000 && now != before) {
+            assert_true(now > before && now % 100 == 0);
+            before = now;
+            seen++;
+        }
+        turn();
+    }
+    run_until(made);
+    assert_true(seen >= 3); /* of nine; a machine that is busy shows fewer */
+    assert_int_equal(slow->permille, 1000);
+    assert_int_equal(packed->permille, 1000);
+    assert_int_equal(far->permille, 1000);
+    for (size_t i = 0; i < sizeof silent / sizeof *silent; i++)
+        assert_int_equal(silent[i]->permille, AG_PERMILLE_UNKNOWN);
+}
+
 static void a_stopped_fetch_ends_at_once_wherever_it_is(void **state)
 {
     struct job *stopped[] = {
@@ -905,6 +942,7 @@ int main(void)
         TEST(files_are_written_also_where_there_is_no_openat2),
         TEST(two_hundred_answers_of_a_second_take_a_second),
         TEST(two_thousand_of_all_sorts_each_get_their_own),
+        TEST(how_far_a_body_is_is_told_where_its_length_is_known),
         TEST(a_stopped_fetch_ends_at_once_wherever_it_is),
         TEST(an_engine_may_go_while_fetches_run),
         TEST(a_wrong_configuration_is_refused),

@@ -148,6 +148,7 @@ static void carry_out(struct sim *self, const struct effect *effect)
         tell_events(self, effect);
         break;
     case EFFECT_NEWS:
+    case EFFECT_ALARM:
         break;
     case EFFECT_ANSWER:
         self->out.type = AG_ANSWER;

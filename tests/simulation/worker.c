@@ -152,6 +152,14 @@ static void stop(struct sim *self, struct sim_worker *worker, struct wcore_attem
 /* ---- the turn ----------------------------------------------------------------------------------
  */
 
+static void say_credit(struct sim *self, int number)
+{
+    if (wcore_take_credit(self->workers[number].core, &self->out.credit)) {
+        self->out.type = AG_CREDIT;
+        say(self, number);
+    }
+}
+
 static void turn(struct sim *self, int number)
 {
     struct sim_worker *worker = &self->workers[number];
@@ -182,14 +190,13 @@ static void turn(struct sim *self, int number)
         self->out = (struct proto){.type = AG_PING};
         say(self, number);
     }
+    if (wcore_is_draining(worker->core))
+        say_credit(self, number);
     while (wcore_take_results(worker->core, &self->out.results)) {
         self->out.type = AG_RESULTS;
         say(self, number);
     }
-    if (wcore_take_credit(worker->core, &self->out.credit)) {
-        self->out.type = AG_CREDIT;
-        say(self, number);
-    }
+    say_credit(self, number);
 }
 
 void worker_hears(struct sim *self, int number)

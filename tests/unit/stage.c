@@ -186,6 +186,11 @@ static void write_effect(struct stage *self, const struct effect *effect)
                          stage_number(&effect->news.item.job), effect->news.item.attempt,
                          effect->news.item.permille);
         break;
+    case EFFECT_ALARM:
+        ag_buffer_printf(&self->said, "alarm %s%s%s %llu\n", effect->alarm.kind,
+                         effect->alarm.requires[0] != '\0' ? " " : "", effect->alarm.requires,
+                         (unsigned long long)effect->alarm.queued);
+        break;
     case EFFECT_ACCEPTED:
         ag_buffer_printf(&self->said, "%u: accepted %u", effect->peer, effect->accepted.accepted);
         if (effect->accepted.repeated > 0)

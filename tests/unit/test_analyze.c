@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "common/json.h"
+#include "common/limits.h"
 #include "worker/analyze/analyze.h"
 #include "worker/analyze/count.h"
 
@@ -196,19 +197,30 @@ static int chmod_all(void)
     return rc;
 }
 
-static struct outcome analyze(json_t *payload, const char *root, int stop_reason)
+static unsigned permille; /* of the last analysis, at its end */
+
+static struct outcome analyze_after(uint32_t quiet_ms, json_t *payload, const char *root,
+                                    int stop_reason)
 {
     struct ag_buffer buffer = ag_buffer_empty(1 << 16);
     const char *roots_list[] = {root};
     struct analyze_roots roots = {.paths = roots_list, .count = root != NULL};
     struct outcome outcome = {0};
     atomic_int stop = stop_reason;
+    atomic_uint told = AG_PERMILLE_UNKNOWN;
+    struct analyze_watch watch = {.stop = &stop, .permille = &told, .quiet_ms = quiet_ms};
 
     assert_ok(ag_json_to_msgpack(payload, &buffer));
-    analyze_run(ag_buffer_bytes(&buffer), (struct ag_bytes){0}, &roots, &stop, &outcome);
+    analyze_run(ag_buffer_bytes(&buffer), (struct ag_bytes){0}, &roots, &watch, &outcome);
     ag_buffer_free(&buffer);
     json_decref(payload);
+    permille = atomic_load(&told);
     return outcome;
+}
+
+static struct outcome analyze(json_t *payload, const char *root, int stop_reason)
+{
+    return analyze_after(60000, payload, root, stop_reason);
 }
 
 static json_t *json_of(const struct ag_buffer *buffer)
@@ -340,6 +352,29 @@ static void a_stop_ends_it(void **state)
     outcome_fini(&outcome);
 }
 
+/* Six files are there, four of them are not left out; the last one to begin has three before it. */
+static void a_long_job_counts_its_files_and_tells_how_many_are_done(void **state)
+{
+    struct outcome outcome =
+        analyze_after(0, json_pack("{s:s, s:[s, s]}", "path", folder, "exclude", "*.py", "node_*"),
+                      folder, STOP_NONE);
+
+    (void)state;
+    assert_true(outcome.succeeded);
+    assert_int_equal(permille, 750);
+    outcome_fini(&outcome);
+}
+
+static void a_short_job_counts_nothing_beforehand(void **state)
+{
+    struct outcome outcome = analyze(json_pack("{s:s}", "path", folder), folder, STOP_NONE);
+
+    (void)state;
+    assert_true(outcome.succeeded);
+    assert_int_equal(permille, AG_PERMILLE_UNKNOWN);
+    outcome_fini(&outcome);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -354,6 +389,8 @@ int main(void)
         TEST(what_may_not_be_read_is_not),
         TEST(a_wrong_payload_is_refused_by_name),
         TEST(a_stop_ends_it),
+        TEST(a_long_job_counts_its_files_and_tells_how_many_are_done),
+        TEST(a_short_job_counts_nothing_beforehand),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -7,7 +7,7 @@ allowed='^(_GLOBAL_OFFSET_TABLE_|__asan_|__ubsan_|__tsan_|__sanitizer|__stack_ch
 allowed="$allowed|abort|fprintf|stderr|ntohs|ntohl|htons|htonl|malloc|calloc|realloc|free|mem(cpy|move|set|cmp|chr)|str(len|cmp|ncmp|chr|spn|cspn)"
 allowed="$allowed|__(v|)(sn|s|f)printf_chk|(v|)snprintf|sprintf|__mem(cpy|set|move)_chk|qsort"
 allowed="$allowed|ag_(buffer|bytes|error|fail|heap|id|list|map|message|proto|random|retry|selector)"
-allowed="$allowed|outcome_(fail|fini)|ag_assert|argosy_strerror|ag_wire|ag_read|msgpack_pack)"
+allowed="$allowed|outcome_(fail|fini)|ag_assert|ag_drop_half_character|argosy_strerror|ag_wire|ag_read|msgpack_pack)"
 
 status=0
 IFS=:

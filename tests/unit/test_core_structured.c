@@ -1,5 +1,6 @@
 /* The broker's core, told as stories: order, limits, dependencies, groups in groups, retry budgets,
  * schedules, and what a journal brings back. */
+#include "common/limits.h"
 #include "tests/unit/cmocka_prelude.h"
 #include "tests/unit/stage.h"
 
@@ -134,32 +135,55 @@ static void a_key_has_its_delay_between_beginnings(void **state)
     stage_expect(stage, "20: answer cancelled 1 cancelling 0 ended 0 unknown 0\n");
 }
 
-static void a_retry_after_closes_the_key_for_everybody(void **state)
+/* Worker 10: the server is busy, ask again in three seconds. */
+static void fails_for_three_seconds(struct stage *stage, unsigned job)
 {
-    struct stage *stage = worker_and_client(state, 1);
     static struct proto_results results = {.count = 1};
     struct core_event event = {
         .type = CORE_RESULTS, .peer = 10, .instance = stage_id(10), .results = &results};
 
-    submit(stage, (struct stage_job){.id = 1, .key = "host", .attempts = 3});
-    submit(stage, (struct stage_job){.id = 2, .key = "host"});
     results.items[0] =
-        (struct proto_result){.token = {.job = stage_id(1), .epoch = 7, .attempt = 1},
+        (struct proto_result){.token = {.job = stage_id(job), .epoch = 7, .attempt = 1},
                               .outcome = PROTO_FAILED,
                               .type = ag_bytes_of_text("fetch.http.server.503"),
                               .message = ag_bytes_of_text("later"),
                               .retryable = true,
                               .retry_after_ms = 3000};
     stage_step(stage, &event);
+}
+
+/* Job 2 begins after these three seconds and not before. */
+static void expect_closed_for_three_seconds(struct stage *stage)
+{
     stage_expect(stage, "10: run 1.1\n20: accepted 1\n20: accepted 1\n10: recorded 1.1\n");
     assert_string_equal(reason_of(stage, 2), "key.closed");
-    assert_string_equal(reason_of(stage, 1), "backoff");
     stage_say(stage, 10, 10, CORE_ALIVE);
     stage_wait(stage, 2000);
     stage_say(stage, 10, 10, CORE_ALIVE);
     stage_expect(stage, "");
     stage_wait(stage, 1000);
     stage_expect(stage, "20: close\n10: run 2.1\n");
+}
+
+static void a_retry_after_closes_the_key_for_everybody(void **state)
+{
+    struct stage *stage = worker_and_client(state, 1);
+
+    submit(stage, (struct stage_job){.id = 1, .key = "host", .attempts = 3});
+    submit(stage, (struct stage_job){.id = 2, .key = "host"});
+    fails_for_three_seconds(stage, 1);
+    assert_string_equal(reason_of(stage, 1), "backoff");
+    expect_closed_for_three_seconds(stage);
+}
+
+static void a_retry_after_closes_the_key_also_when_nothing_is_tried_again(void **state)
+{
+    struct stage *stage = worker_and_client(state, 1);
+
+    submit(stage, (struct stage_job){.id = 1, .key = "host", .attempts = 1});
+    submit(stage, (struct stage_job){.id = 2, .key = "host"});
+    fails_for_three_seconds(stage, 1);
+    expect_closed_for_three_seconds(stage);
 }
 
 /* ---- dependencies -----------------------------------------------------------------------------
@@ -304,6 +328,149 @@ static void a_job_goes_only_where_its_tags_are(void **state)
     stage->tag = "gpu";
     stage_worker(stage, 11, 1);
     stage_expect(stage, "20: accepted 1\n10: run 2.1\n20: accepted 1\n11: welcome\n11: run 1.1\n");
+}
+
+static void write_kind(void *arg, const struct core_happening *happening)
+{
+    if (strcmp(happening->what, "kind") == 0)
+        ag_buffer_printf(arg, "%s %s '%s'\n", happening->kind, happening->state, happening->name);
+}
+
+/* What `argosy events` has told of kinds must be exactly this. */
+static void expect_of_kinds(struct stage *stage, const char *lines)
+{
+    struct ag_buffer said = ag_buffer_empty(4096);
+
+    core_happenings(stage->core, 0, UINT32_MAX, write_kind, &said);
+    assert_string_equal(ag_buffer_as_text(&said), lines);
+    ag_buffer_free(&said);
+}
+
+static void find_fetch(void *arg, const struct core_queue_view *view)
+{
+    if (strcmp(view->name, "fetch") == 0)
+        *(int64_t *)arg = view->unserved_ms;
+}
+
+static int64_t unserved_ms(struct stage *stage)
+{
+    int64_t ms = -1;
+
+    core_each_queue(stage->core, find_fetch, &ms);
+    return ms;
+}
+
+/* Nobody falls silent while a test lets a minute pass. */
+static struct stage *patient_stage(void **state)
+{
+    struct core_config patient = ((struct stage *)*state)->config;
+
+    patient.heartbeat_ms = 3600 * 1000;
+    stage_free(*state);
+    *state = stage_new(&patient);
+    stage_client(*state, 20);
+    return *state;
+}
+
+static void what_no_worker_can_take_is_an_alarm_after_a_minute_and_once(void **state)
+{
+    struct stage *stage = patient_stage(state);
+
+    submit(stage, (struct stage_job){.id = 1});
+    stage_wait(stage, 30000);
+    submit(stage, (struct stage_job){.id = 2});
+    stage_wait(stage, 29999);
+    stage_expect(stage, "20: welcome\n20: accepted 1\n20: accepted 1\n");
+    stage_wait(stage, 1);
+    stage_expect(stage, "alarm fetch 2\n");
+    assert_int_equal(unserved_ms(stage), 60000);
+    stage_wait(stage, 600000);
+    expect_of_kinds(stage, "fetch unserved ''\n");
+    stage_worker(stage, 10, 2);
+    stage_expect(stage, "10: welcome\n10: run 1.1\n10: run 2.1\n");
+    expect_of_kinds(stage, "fetch unserved ''\nfetch served ''\n");
+    assert_int_equal(unserved_ms(stage), 0);
+    stage_say(stage, 10, 10, CORE_LEAVE); /* and all over again */
+    stage_wait(stage, 60000);
+    stage_expect(stage, "10: close\nalarm fetch 2\n");
+    stage_cancel(stage, 20, 1);
+    stage_cancel(stage, 20, 2);
+    expect_of_kinds(stage, "fetch unserved ''\nfetch served ''\n"
+                           "fetch unserved ''\nfetch emptied ''\n");
+}
+
+static void a_minute_with_a_worker_in_it_is_no_alarm(void **state)
+{
+    struct stage *stage = patient_stage(state);
+
+    submit(stage, (struct stage_job){.id = 1});
+    submit(stage, (struct stage_job){.id = 2});
+    stage_wait(stage, 59999);
+    stage_worker(stage, 10, 1); /* job 2 waits, but for its turn */
+    stage_wait(stage, 600000);
+    stage_say(stage, 10, 10, CORE_LEAVE);
+    stage_wait(stage, 59999);
+    stage_expect(stage, "20: welcome\n20: accepted 1\n20: accepted 1\n10: welcome\n10: run 1.1\n"
+                        "10: close\n");
+    expect_of_kinds(stage, "");
+    stage_wait(stage, 1);
+    stage_expect(stage, "alarm fetch 2\n");
+}
+
+static void tags_that_no_worker_has_are_an_alarm_of_their_own(void **state)
+{
+    struct stage *stage = patient_stage(state);
+
+    stage_worker(stage, 10, 1);
+    submit(stage, (struct stage_job){.id = 1});
+    submit(stage, (struct stage_job){.id = 2});
+    submit(stage, (struct stage_job){.id = 3, .requires = "gpu"});
+    stage_wait(stage, 1000);
+    submit(stage, (struct stage_job){.id = 4, .requires = "eu"});
+    stage_wait(stage, 59000);
+    stage_expect(stage, "20: welcome\n10: welcome\n10: run 1.1\n20: accepted 1\n20: accepted 1\n"
+                        "20: accepted 1\n20: accepted 1\nalarm fetch gpu 1\n");
+    stage_wait(stage, 1000);
+    stage_expect(stage, "alarm fetch eu 1\n");
+    stage->tag = "gpu";
+    stage_worker(stage, 11, 2);
+    stage_expect(stage, "11: welcome\n11: run 2.1\n11: run 3.1\n");
+    expect_of_kinds(stage, "fetch unserved 'gpu'\nfetch unserved 'eu'\nfetch served 'gpu'\n");
+}
+
+static void a_worker_that_was_told_to_leave_serves_nobody(void **state)
+{
+    struct stage *stage = patient_stage(state);
+
+    stage_worker(stage, 10, 1);
+    submit(stage, (struct stage_job){.id = 1});
+    submit(stage, (struct stage_job){.id = 2});
+    for (int i = 0; i < 2; i++) /* it may be told twice */
+        stage_control(stage, 20,
+                      (struct core_control){.verb = VERB_DRAIN,
+                                            .worker = ag_bytes_of_text("w10"),
+                                            .number = 3600 * 1000});
+    assert_string_equal(reason_of(stage, 2), "worker.none");
+    stage_wait(stage, 60000);
+    stage_expect(stage, "20: welcome\n10: welcome\n10: run 1.1\n20: accepted 1\n20: accepted 1\n"
+                        "10: drain\n20: answer\n10: drain\n20: answer\nalarm fetch 1\n");
+    stage_say(stage, 10, 10, CORE_LEAVE);
+    expect_of_kinds(stage, "fetch unserved ''\n");
+}
+
+/* The minute begins anew: what the workers were doing meanwhile nobody knows. */
+static void what_waits_is_an_alarm_also_after_a_restart(void **state)
+{
+    struct stage *stage = patient_stage(state);
+
+    stage->keeps_journal = true;
+    submit(stage, (struct stage_job){.id = 1, .requires = "gpu"});
+    stage_wait(stage, 59999);
+    stage_restart(stage);
+    stage_wait(stage, 59999);
+    stage_expect(stage, "20: welcome\n20: accepted 1\n");
+    stage_wait(stage, 1);
+    stage_expect(stage, "alarm fetch gpu 1\n");
 }
 
 static void what_has_not_begun_is_asked_back_for_an_idle_worker(void **state)
@@ -755,6 +922,35 @@ static void the_budget_of_a_group_survives_a_restart(void **state)
                         "retry budget (20 %) of group 'batch' is spent end\n");
 }
 
+static uint32_t permille_of(struct stage *stage, unsigned job)
+{
+    struct ag_id id = stage_id(job);
+    struct core_job_view view = {0};
+    struct core_group_view group;
+
+    core_show(stage->core, &id, &view, &group);
+    return view.permille;
+}
+
+static void progress_is_that_of_the_attempt_in_hand(void **state)
+{
+    struct stage *stage = worker_and_client(state, 8);
+
+    submit(stage, (struct stage_job){.id = 1, .attempts = 2});
+    assert_int_equal(permille_of(stage, 1), AG_PERMILLE_UNKNOWN);
+    stage_progress(stage, 10, 1, 1, 400);
+    assert_int_equal(permille_of(stage, 1), 400);
+    stage_result(stage, 10, 10, 1, 1, PROTO_FAILED, "handler.no", true);
+    assert_int_equal(permille_of(stage, 1), AG_PERMILLE_UNKNOWN); /* it waits */
+    stage_wait(stage, 1000);
+    assert_int_equal(permille_of(stage, 1), AG_PERMILLE_UNKNOWN); /* it has begun anew */
+    stage_progress(stage, 10, 1, 2, 900);
+    succeeds(stage, 1, 2);
+    assert_int_equal(permille_of(stage, 1), AG_PERMILLE_UNKNOWN); /* it is through */
+    stage_expect(stage, "10: run 1.1\n20: accepted 1\n10: recorded 1.1\n10: run 1.2\n"
+                        "10: recorded 1.2\n");
+}
+
 /* ---- schedules --------------------------------------------------------------------------------
  */
 
@@ -1078,6 +1274,7 @@ int main(void)
         STORY(a_key_is_limited_in_the_whole_fleet),
         STORY(a_key_has_its_delay_between_beginnings),
         STORY(a_retry_after_closes_the_key_for_everybody),
+        STORY(a_retry_after_closes_the_key_also_when_nothing_is_tried_again),
         STORY(a_job_gets_what_it_waited_for),
         STORY(a_failure_is_handed_down_the_chain),
         STORY(what_waits_for_a_cancelled_job_is_cancelled),
@@ -1088,6 +1285,11 @@ int main(void)
         STORY(a_joined_job_ends_with_the_same_result),
         STORY(a_replacing_job_begins_when_the_old_one_has_stopped),
         STORY(a_job_goes_only_where_its_tags_are),
+        STORY(what_no_worker_can_take_is_an_alarm_after_a_minute_and_once),
+        STORY(a_minute_with_a_worker_in_it_is_no_alarm),
+        STORY(tags_that_no_worker_has_are_an_alarm_of_their_own),
+        STORY(a_worker_that_was_told_to_leave_serves_nobody),
+        STORY(what_waits_is_an_alarm_also_after_a_restart),
         STORY(what_has_not_begun_is_asked_back_for_an_idle_worker),
         STORY(a_suspect_runs_alone),
         STORY(a_worker_is_emptied_for_a_suspect),
@@ -1110,6 +1312,7 @@ int main(void)
         STORY(lost_and_released_attempts_spend_no_budget),
         STORY(a_last_failure_is_not_blamed_on_the_budget),
         STORY(the_budget_of_a_group_survives_a_restart),
+        STORY(progress_is_that_of_the_attempt_in_hand),
         STORY(a_schedule_fires_as_often_as_it_says),
         STORY(missed_ticks_are_made_up_for_as_the_schedule_says),
         STORY(a_schedule_follows_the_wall_clock),

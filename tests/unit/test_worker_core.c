@@ -17,7 +17,6 @@ struct play {
     wcore_t *core;
     struct wcore_config config;
     int64_t now;
-    bool is_leaving;
     struct proto in, out;
     struct ag_buffer said, holding;
     struct wcore_attempt *running[RUNNING_MAX];
@@ -137,7 +136,7 @@ static void turn(struct play *self)
     write_wishes(self, wishes);
     if (wishes & WCORE_EXIT)
         return;
-    if (self->is_leaving) /* else what is handed back would come again */
+    if (wcore_is_draining(self->core))
         write_credit(self);
     write_results(self);
     write_credit(self);
@@ -295,7 +294,6 @@ static void waits(struct play *self, int64_t ms)
 
 static void leaves(struct play *self, uint32_t grace_ms)
 {
-    self->is_leaving = true;
     wcore_on_drain(self->core, self->now, grace_ms);
     turn(self);
 }
@@ -656,6 +654,26 @@ static void a_message_that_is_cut_ends_with_a_whole_character(void **state)
     play_free(p);
 }
 
+static void a_note_that_is_cut_ends_with_a_whole_character(void **state)
+{
+    char note[200] = ""; /* of two-byte characters: the cut after 127 bytes would go through one */
+    struct play *p = play_in_session();
+    const struct proto_progress_item *item = &p->out.progress.items[0];
+
+    (void)state;
+    for (size_t i = 0; i < 90; i++)
+        memcpy(note + 2 * i, "\xC3\xA4", 2);
+    hears(p, "JOBS 1");
+    wcore_on_progress(p->core, p->running[0], 500, note, (struct ag_bytes){0});
+    assert_true(wcore_take_progress(p->core, &p->out.progress));
+    assert_int_equal(item->note.size, 126);
+    assert_memory_equal(item->note.data, note, 126);
+    wcore_on_progress(p->core, p->running[0], 500, note + 54, (struct ag_bytes){0});
+    assert_true(wcore_take_progress(p->core, &p->out.progress));
+    assert_int_equal(item->note.size, 126); /* whole, it just fits */
+    play_free(p);
+}
+
 /* ---- stopping -------------------------------------------------------------------------------- */
 
 static void a_run_limit_stops_and_counts_from_the_begin(void **state)
@@ -813,6 +831,44 @@ static void what_runs_beyond_the_grace_is_stopped_and_handed_back(void **state)
     expect(p, "results 1.1 released\nresults 2.1 succeeded\nresults 3.1 cancelled\n");
     hears(p, "RECORDED 1 2 3");
     expect(p, "bye\nexit\n");
+    play_free(p);
+}
+
+/* Else the broker would give it to this worker again. */
+static void what_is_stuck_makes_it_take_no_more_before_it_hands_back(void **state)
+{
+    struct play *p = play_in_session();
+
+    (void)state;
+    hears(p, "JOBS 1/100 2 3");
+    waits(p, 101); /* the limit, and no grace */
+    expect(p, "start 1.1\nstart 2.1\nstop 1.1 timeout\n");
+    for (int64_t ms = 0; ms < WCORE_STUCK_MS - HEARTBEAT_MS; ms += HEARTBEAT_MS) {
+        waits(p, HEARTBEAT_MS);
+        hears(p, "PONG");
+        expect(p, "ping\n");
+    }
+    waits(p, HEARTBEAT_MS);
+    expect(p, "ping\ncredit a=0 b=0\nresults 3.1 released\n");
+    play_free(p);
+}
+
+/* The same of a broker that says DRAIN, also when the pipe is full in between. */
+static void nothing_is_handed_back_before_the_credit_is(void **state)
+{
+    struct play *p = play_in_session();
+
+    (void)state;
+    hears(p, "JOBS 1 2 3");
+    expect(p, "start 1.1\nstart 2.1\n");
+    wcore_on_drain(p->core, p->now, 900);
+    assert_false(wcore_take_results(p->core, &p->out.results));
+    assert_true(wcore_take_credit(p->core, &p->out.credit));
+    assert_true(wcore_take_results(p->core, &p->out.results));
+    wcore_on_unsent(p->core);
+    assert_false(wcore_take_results(p->core, &p->out.results));
+    turn(p);
+    expect(p, "credit a=0 b=0\nresults 3.1 released\n");
     play_free(p);
 }
 
@@ -1046,6 +1102,7 @@ int main(void)
         cmocka_unit_test(a_result_over_the_limit_is_a_typed_failure),
         cmocka_unit_test(a_handler_that_says_nothing_is_a_typed_failure),
         cmocka_unit_test(a_message_that_is_cut_ends_with_a_whole_character),
+        cmocka_unit_test(a_note_that_is_cut_ends_with_a_whole_character),
         cmocka_unit_test(a_run_limit_stops_and_counts_from_the_begin),
         cmocka_unit_test(a_job_that_ends_in_time_is_not_stopped),
         cmocka_unit_test(a_cancel_before_the_begin_is_confirmed_at_once),
@@ -1055,6 +1112,8 @@ int main(void)
         cmocka_unit_test(an_idle_worker_leaves_at_once),
         cmocka_unit_test(leaving_takes_no_more_hands_back_and_lets_the_running_end),
         cmocka_unit_test(what_runs_beyond_the_grace_is_stopped_and_handed_back),
+        cmocka_unit_test(what_is_stuck_makes_it_take_no_more_before_it_hands_back),
+        cmocka_unit_test(nothing_is_handed_back_before_the_credit_is),
         cmocka_unit_test(a_broker_that_does_not_record_holds_nobody_for_ever),
         cmocka_unit_test(asked_again_to_leave_it_leaves_sooner_but_never_later),
         cmocka_unit_test(leaving_during_an_outage_still_tells_the_broker_when_it_is_back),

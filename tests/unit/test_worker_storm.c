@@ -450,7 +450,7 @@ static void worker_turns(struct model *self)
         self->has_left = true;
         return;
     }
-    if (self->is_leaving)
+    if (wcore_is_draining(self->core))
         worker_says_credit(self);
     while (wcore_take_results(self->core, &self->out.results)) {
         self->out.type = AG_RESULTS;

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/clock.h"
 #include "common/error.h"
 #include "common/limits.h"
 #include "common/list.h"
@@ -18,7 +19,8 @@ enum {
     TROUBLES_TOLD = 64, /* files that are named in the error; the rest is counted */
     EXCLUDES_MAX = 256,
     BINARY_LOOKED_AT = 8000, /* a zero byte in here makes a file binary, as for git */
-    GENERATED_LOOKED_AT = 1024
+    GENERATED_LOOKED_AT = 1024,
+    QUIET_MS = 500 /* the loop tells of nobody's progress before */
 };
 
 /* What a payload asks for. */
@@ -37,6 +39,10 @@ struct analysis {
     struct ag_buffer content;
     struct ag_buffer troubles; /* leaves, packed */
     uint64_t troubles_count;
+    struct source *source;
+    const struct analyze_watch *watch;
+    int64_t count_at;            /* when to count the files; INT64_MAX once that is done */
+    uint64_t begun, files_total; /* files_total 0: not known */
 };
 
 /* ---- the payload
@@ -227,6 +233,30 @@ static int count_file(struct analysis *self, const struct source_file *file,
     return tally_add(self->tally, file->path, language, &counts);
 }
 
+/* The files are counted when the job has turned out to be a long one: another walk, but without
+ * reading them it is short beside what is left to do, and it warms the directories for it. */
+static void count_files(struct analysis *self)
+{
+    self->count_at = INT64_MAX;
+    if (self->source->count == NULL || self->source->count(self->source, &self->files_total) < 0)
+        self->files_total = 0;
+}
+
+/* A file is about to begin. More of them than were counted: the tree grows, nothing is known. */
+static void note_progress(struct analysis *self)
+{
+    uint64_t done = self->begun++;
+    unsigned permille = AG_PERMILLE_UNKNOWN;
+
+    if (self->count_at != INT64_MAX && ag_clock_mono_ms() >= self->count_at)
+        count_files(self);
+    if (self->files_total == 0)
+        return;
+    if (done < self->files_total)
+        permille = (unsigned)(done * 1000 / self->files_total);
+    atomic_store_explicit(self->watch->permille, permille, memory_order_relaxed);
+}
+
 static int on_file(void *arg, const struct source_file *file)
 {
     struct analysis *self = arg;
@@ -235,6 +265,7 @@ static int on_file(void *arg, const struct source_file *file)
     enum language_verdict verdict = language_of_name(self->languages, file->name, &language);
     int rc;
 
+    note_progress(self);
     if (file->is_vendored || verdict == LANGUAGE_UNKNOWN || verdict == LANGUAGE_BINARY ||
         file->size > SOURCE_FILE_BYTES_MAX) {
         tally_skip(self->tally, file->is_vendored             ? SKIP_VENDORED
@@ -351,7 +382,7 @@ static void conclude(struct analysis *self, int rc, const struct wish *wish,
     outcome->succeeded = true;
 }
 
-static void analyze(const struct wish *wish, const char *path, const atomic_int *stop,
+static void analyze(const struct wish *wish, const char *path, const struct analyze_watch *watch,
                     struct outcome *outcome)
 {
     struct analysis self = {.languages = languages_new(),
@@ -359,29 +390,30 @@ static void analyze(const struct wish *wish, const char *path, const atomic_int 
                             .tally = tally_new(wish->by),
                             .content =
                                 ag_buffer_empty(SOURCE_FILE_BYTES_MAX + 2 * SOURCE_READ_BYTES),
-                            .troubles = ag_buffer_empty(1 << 20)};
+                            .troubles = ag_buffer_empty(1 << 20),
+                            .watch = watch,
+                            .count_at = ag_clock_mono_ms() + watch->quiet_ms};
     struct source_options options = {.exclude = (const char *const *)wish->exclude,
                                      .exclude_count = wish->exclude_count,
-                                     .stop = stop};
+                                     .stop = watch->stop};
     struct source_visitor visitor = {.file = on_file, .trouble = on_trouble, .arg = &self};
-    struct source *source = NULL;
     struct argosy_error err = {0};
     int rc = ARGOSY_ENOMEM;
 
     if (self.languages != NULL && self.counter != NULL && self.tally != NULL) {
-        rc = source_dir_new(&source, path, &options, &err);
+        rc = source_dir_new(&self.source, path, &options, &err);
         if (rc == ARGOSY_ENOTFOUND || rc == ARGOSY_EIO)
             outcome_fail(outcome,
                          rc == ARGOSY_ENOTFOUND ? "analyze.source.missing"
                                                 : "analyze.source.denied",
                          false, wish->path, "%s", err.message);
         else if (rc == 0)
-            rc = source->each(source, &visitor);
+            rc = self.source->each(self.source, &visitor);
     }
     if (outcome->type[0] == '\0')
         conclude(&self, rc, wish, outcome);
-    if (source != NULL)
-        source->destroy(&source);
+    if (self.source != NULL)
+        self.source->destroy(&self.source);
     languages_destroy(&self.languages);
     counter_destroy(&self.counter);
     tally_destroy(&self.tally);
@@ -390,7 +422,7 @@ static void analyze(const struct wish *wish, const char *path, const atomic_int 
 }
 
 void analyze_run(struct ag_bytes payload, struct ag_bytes inputs, const struct analyze_roots *roots,
-                 const atomic_int *stop, struct outcome *outcome)
+                 const struct analyze_watch *watch, struct outcome *outcome)
 {
     struct wish *wish = calloc(1, sizeof *wish);
     const char *wrong;
@@ -410,7 +442,7 @@ void analyze_run(struct ag_bytes payload, struct ag_bytes inputs, const struct a
     else
         path = resolve(wish, roots, outcome);
     if (path != NULL)
-        analyze(wish, path, stop, outcome);
+        analyze(wish, path, watch, outcome);
     free(path);
     wish_fini(wish);
     free(wish);
@@ -430,9 +462,11 @@ static void work(void *arg)
 {
     struct task *task = arg;
     const struct analyze *self = task->handler_data;
+    const struct analyze_watch watch = {
+        .stop = &task->stop, .permille = &task->permille, .quiet_ms = QUIET_MS};
 
     if (atomic_load(&task->stop) == STOP_NONE)
-        analyze_run(task->payload, task->inputs, &self->roots, &task->stop, &task->outcome);
+        analyze_run(task->payload, task->inputs, &self->roots, &watch, &task->outcome);
 }
 
 static void done(void *arg)

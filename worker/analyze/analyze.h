@@ -23,9 +23,16 @@ struct analyze_roots {
 int analyze_handler_new(struct handler **out, pool_t *pool, const struct analyze_roots *roots,
                         unsigned slots, struct argosy_error *err);
 
-/* One job: payload {"path", "by", "exclude"}; without a path the file that the first of its inputs has
- * made ("file" of its result). Fills the outcome. */
+/* How others look on while a job runs. Both are shared with other threads. */
+struct analyze_watch {
+    const atomic_int *stop; /* not STOP_NONE: end soon */
+    atomic_uint *permille;  /* files that are done of those there are, once these are counted */
+    uint32_t quiet_ms;      /* a job that ends before that does not count them */
+};
+
+/* One job: payload {"path", "by", "exclude"}; without a path the file that the first of its inputs
+ * has made ("file" of its result). Fills the outcome. */
 void analyze_run(struct ag_bytes payload, struct ag_bytes inputs, const struct analyze_roots *roots,
-                 const atomic_int *stop, struct outcome *outcome);
+                 const struct analyze_watch *watch, struct outcome *outcome);
 
 #endif

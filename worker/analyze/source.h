@@ -16,7 +16,8 @@ enum {
     SOURCE_DEPTH_MAX = 256, /* directories inside each other */
     SOURCE_PATH_MAX = 4096,
     SOURCE_FILE_BYTES_MAX = 64 << 20, /* a larger one is no source code */
-    SOURCE_READ_BYTES = 256 << 10     /* at once, between two looks at the stop flag */
+    SOURCE_READ_BYTES = 256 << 10,    /* at once, between two looks at the stop flag */
+    SOURCE_COUNTED_MAX = 4 << 20      /* files: some seconds; beyond it the total stays unknown */
 };
 
 struct source_file {
@@ -41,6 +42,10 @@ struct source_visitor {
 
 struct source {
     int (*each)(struct source *self, const struct source_visitor *visitor);
+    /* How many files each() tells of, cheaply: nothing is opened but directories. May be called
+     * within each(). ARGOSY_ETOOBIG: more than are worth counting, ARGOSY_ESTATE. NULL: such a
+     * source knows only at its end. */
+    int (*count)(const struct source *self, uint64_t *files);
     void (*destroy)(struct source **self_p);
 };
 

@@ -19,8 +19,9 @@ struct source_dir {
     struct source_options options;
     char *path;
     bool is_file;
-    char relative[SOURCE_PATH_MAX]; /* of what is being looked at */
-    const struct source_visitor *visitor;
+    char relative[SOURCE_PATH_MAX];       /* of what is being looked at */
+    const struct source_visitor *visitor; /* NULL: files are counted only */
+    uint64_t counted;
 };
 
 static const char *const version_control[] = {".git", ".hg", ".svn", ".bzr", "CVS", ".jj"};
@@ -116,7 +117,14 @@ static int tell_trouble(struct source_dir *self)
     struct argosy_error err = {0};
 
     fail_with_errno(&err);
+    if (self->visitor == NULL)
+        return 0;
     return self->visitor->trouble(self->visitor->arg, self->relative, &err);
+}
+
+static int count_file(struct source_dir *self)
+{
+    return ++self->counted > SOURCE_COUNTED_MAX ? ARGOSY_ETOOBIG : 0;
 }
 
 static int visit_file(struct source_dir *self, int folder, const char *name, const struct stat *is,
@@ -150,10 +158,13 @@ static int visit(struct source_dir *self, int folder, const struct dirent *entry
     memcpy(self->relative + length, entry->d_name, name_size + 1);
     if (is_excluded(self, entry->d_name) || entry->d_type == DT_LNK)
         return 0;
+    if (self->visitor == NULL && entry->d_type == DT_REG)
+        return count_file(self); /* saves the look at it */
     if (fstatat(folder, entry->d_name, &is, AT_SYMLINK_NOFOLLOW) < 0)
         return tell_trouble(self);
     if (S_ISREG(is.st_mode))
-        return visit_file(self, folder, entry->d_name, &is, is_vendored);
+        return self->visitor == NULL ? count_file(self)
+                                     : visit_file(self, folder, entry->d_name, &is, is_vendored);
     if (!S_ISDIR(is.st_mode) || IS_ONE_OF(entry->d_name, version_control))
         return 0;
     child = openat(folder, entry->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -243,6 +254,26 @@ static int each(struct source *source, const struct source_visitor *visitor)
     return walk(self, folder, 0, 0, false);
 }
 
+/* On a copy, so that it can be asked in the middle of each(). What comes or goes between the two
+ * walks makes the count wrong; whoever shows a share of it has to bear that. */
+static int count(const struct source *source, uint64_t *files)
+{
+    struct source_dir copy = *AG_OWNER(source, const struct source_dir, source);
+    int folder, rc;
+
+    *files = 1;
+    if (copy.is_file)
+        return 0;
+    folder = open(copy.path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (folder < 0)
+        return ARGOSY_EIO;
+    copy.visitor = NULL;
+    copy.counted = 0;
+    rc = walk(&copy, folder, 0, 0, false);
+    *files = copy.counted;
+    return rc;
+}
+
 static void destroy(struct source **source_p)
 {
     struct source_dir *self = AG_OWNER(*source_p, struct source_dir, source);
@@ -270,7 +301,7 @@ int source_dir_new(struct source **out, const char *path, const struct source_op
         free(self);
         return ag_fail(err, ARGOSY_ENOMEM, "no memory for a source");
     }
-    self->source = (struct source){.each = each, .destroy = destroy};
+    self->source = (struct source){.each = each, .count = count, .destroy = destroy};
     self->options = *options;
     self->is_file = S_ISREG(is.st_mode);
     *out = &self->source;

@@ -255,10 +255,9 @@ static void take_message(struct wcore_attempt *attempt)
             size_t size =
                 text.size < sizeof attempt->message - 1 ? text.size : sizeof attempt->message - 1;
 
-            while (size > 0 && size < text.size && (text.data[size] & 0xC0) == 0x80)
-                size--; /* not in the middle of a character */
             memcpy(attempt->message, text.data, size);
             attempt->message[size] = '\0';
+            ag_drop_half_character(attempt->message);
             return;
         }
         ag_read_skip(&reader);
@@ -618,11 +617,27 @@ static void describe(const struct wcore_attempt *attempt, struct proto_result *o
     }
 }
 
+bool wcore_is_draining(const wcore_t *self)
+{
+    return self->is_draining;
+}
+
+/* It leaves, and the broker still believes that it takes jobs. */
+static bool owes_a_credit_of_0(const wcore_t *self)
+{
+    for (unsigned i = 0; self->is_draining && i < self->config.kinds_count; i++)
+        if (self->slots[i].credit_told != 0)
+            return true;
+    return false;
+}
+
 bool wcore_take_results(wcore_t *self, struct proto_results *out)
 {
     size_t bytes = 0;
 
     out->count = 0;
+    if (owes_a_credit_of_0(self))
+        return false;
     while (self->is_open && out->count < AG_MESSAGE_ITEMS_MAX && !ag_list_is_empty(&self->unsent)) {
         struct wcore_attempt *attempt = AG_OWNER(self->unsent.next, struct wcore_attempt, link);
         size_t size = attempt->report.result.size + attempt->report.error.size;
@@ -642,6 +657,7 @@ void wcore_on_progress(wcore_t *self, struct wcore_attempt *attempt, uint32_t pe
     AG_ASSERT(attempt->state == ATTEMPT_RUNNING);
     attempt->permille = permille < AG_PERMILLE_UNKNOWN ? permille : AG_PERMILLE_UNKNOWN;
     snprintf(attempt->note, sizeof attempt->note, "%s", note != NULL ? note : "");
+    ag_drop_half_character(attempt->note);
     if (partial.size > 0) {
         attempt->sequence++; /* one that was not sent before is missed: the gap shows it */
         ag_buffer_clear(&attempt->partial);

@@ -2,8 +2,8 @@
  *
  * Start here: wcore_on_message() and its siblings take what happened; what the core wants is pulled
  * out afterwards, in this order: wcore_wishes(), wcore_next_stop(), wcore_next_kill(),
- * wcore_next_start(), wcore_take_results(), wcore_take_progress(), wcore_take_credit(). Nothing
- * here reads a clock, a socket or a random source.
+ * wcore_next_start(), wcore_take_results(), wcore_take_progress(), wcore_take_credit(), the last
+ * one first when wcore_is_draining(). Nothing here reads a clock, a socket or a random source.
  *
  * An attempt is queued, running, then ended; it is kept until the broker has recorded its end, and
  * its end is sent again in every new session until then. doc/protocol.md sections 4 and 5.
@@ -131,8 +131,9 @@ struct wcore_attempt *wcore_next_stop(wcore_t *self);
 struct wcore_attempt *wcore_next_kill(wcore_t *self);
 struct wcore_attempt *wcore_next_start(wcore_t *self, int64_t now);
 
-/* Fill in ends that the broker has not been told in this session; false when there are none. They
- * point into attempts: encode before anything else happens. */
+/* Fill in ends that the broker has not been told in this session; false when there are none, and
+ * while the credit of 0 of one that drains is not taken: what it hands back would come again.
+ * They point into attempts: encode before anything else happens. */
 bool wcore_take_results(wcore_t *self, struct proto_results *out);
 
 /* Fill in what the broker has not been told about the progress of attempts; as results. */
@@ -153,5 +154,6 @@ struct wcore_counts {
     bool is_open, is_draining;
 };
 void wcore_count(const wcore_t *self, struct wcore_counts *out);
+bool wcore_is_draining(const wcore_t *self); /* it was told to leave, or has to start anew */
 
 #endif

@@ -87,6 +87,31 @@ static bool open_output(struct transfer *self)
     return false;
 }
 
+/* How long the server says the body is. Of an error's page nobody wants to know. */
+static uint64_t announced_bytes(const struct transfer *self)
+{
+    curl_off_t length = -1;
+
+    if (self->status < 400)
+        curl_easy_getinfo(self->easy, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &length);
+    return length > 0 ? (uint64_t)length : 0;
+}
+
+/* Both lengths are of what is sent, so that a compressed body is told rightly too. */
+static void note_progress(const struct transfer *self)
+{
+    curl_off_t got = 0;
+
+    if (self->wire_bytes_total == 0)
+        return;
+    curl_easy_getinfo(self->easy, CURLINFO_SIZE_DOWNLOAD_T, &got);
+    atomic_store_explicit(&self->task->permille,
+                          (uint64_t)got < self->wire_bytes_total
+                              ? (unsigned)((uint64_t)got * 1000 / self->wire_bytes_total)
+                              : 1000,
+                          memory_order_relaxed);
+}
+
 /* The body of the last answer, decoded; libcurl swallows those of redirects. */
 static size_t on_body(char *data, size_t one, size_t size, void *arg)
 {
@@ -97,9 +122,11 @@ static size_t on_body(char *data, size_t one, size_t size, void *arg)
     if (!self->in_body) {
         self->in_body = true;
         curl_easy_getinfo(self->easy, CURLINFO_RESPONSE_CODE, &self->status);
+        self->wire_bytes_total = announced_bytes(self);
         if (!open_output(self))
             return 0;
     }
+    note_progress(self);
     self->bytes += size;
     if (self->status >= 400) /* nobody asked for the server's apology, nor for all of it */
         return self->bytes <= self->request.max_bytes ? size : 0;
@@ -335,7 +362,7 @@ bool transfer_prepare(struct transfer *self, struct task *task, int64_t now)
     self->hop = 0;
     self->status = 0;
     self->headers_count = 0;
-    self->bytes = 0;
+    self->bytes = self->wire_bytes_total = 0;
     self->in_body = false;
     self->cause = (struct cause){0};
     self->denied[0] = '\0';

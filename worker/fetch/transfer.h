@@ -68,7 +68,8 @@ struct transfer {
     struct ag_buffer body;
     output_t *output;
     EVP_MD_CTX *digest;
-    uint64_t bytes; /* of the body, decoded */
+    uint64_t bytes;            /* of the body, decoded */
+    uint64_t wire_bytes_total; /* of the body as it is sent; 0: the server did not say */
     bool in_body;
     struct cause cause;
     char denied[POLICY_TEXT_SIZE]; /* the address that the policy refused, of this hop */

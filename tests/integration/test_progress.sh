@@ -1,0 +1,78 @@
+#!/bin/sh
+# How far a running job is: told where it is known, about twice a second, to whoever watches or asks.
+set -u
+work=$(mktemp -d)
+pids=
+failed=0
+
+finish() {
+    for pid in $pids; do kill "$pid" 2>/dev/null; done
+    wait
+    rm -rf "$work"
+}
+trap finish EXIT
+cd "$work" || exit 1
+PATH=$ARGOSY_BIN:$PATH
+ARGOSY_CONNECT=ipc://$work/broker
+XDG_CONFIG_HOME=$work/config
+export PATH ARGOSY_CONNECT XDG_CONFIG_HOME
+
+fail() {
+    echo "$*" >&2
+    failed=1
+}
+until_true() {
+    for _ in $(seq 400); do
+        "$@" >/dev/null 2>&1 && return 0
+        sleep 0.05
+    done
+    fail "never: $*"
+    return 1
+}
+permilles() { sed -n 's/.*"permille":\([0-9]*\).*/\1/p' "$1"; }
+shows_permille() { argosy show "$1" | grep -q '^permille  *[1-9][0-9]*$'; }
+state_is() { argosy show "$1" | grep -q "^state  *$2"; }
+
+argosy-broker --bind "$ARGOSY_CONNECT" 2>broker.log &
+pids="$pids $!"
+argosy-worker --name w --kinds exec,fetch,analyze --allow-exec '*' --allow-net any --root / 2>w.log &
+pids="$pids $!"
+"$ARGOSY_TEST_HTTP_SERVER" --with-parent --port-file "$work/port" >/dev/null &
+pids="$pids $!"
+until_true test -s port
+url=http://127.0.0.1:$(sed -n 's/^http .*://p' port)
+
+# ---- fetch: 25 bytes in 2.5 seconds
+argosy fetch --json --partial "$url/slow/25/100" >slow || fail "the slow fetch failed"
+permilles slow >told
+count=$(wc -l <told)
+{ [ "$count" -ge 2 ] && [ "$count" -le 6 ]; } || fail "$count reports in 2.5 s: $(cat slow)"
+sort -n -u told | cmp -s - told || fail "it does not grow: $(tr '\n' ' ' <told)"
+[ "$(head -n 1 told)" -ge 120 ] || fail "something was told in the first half second: $(cat slow)"
+
+# ---- nothing for what is short, and for what nobody knows
+argosy fetch --json --partial "$url/bytes/100000" >short || fail "the short fetch failed"
+argosy fetch --json --partial "$url/delay/1500" >waits || fail "the fetch that waits failed"
+argosy fetch --json --partial --head "$url/slow/25/100" >head || fail "the HEAD failed"
+argosy exec --json --partial -- sh -c 'sleep 1; echo one; sleep 1' >ran || fail "the command failed"
+grep -q '"partial":{"stdout":"one' ran || fail "a partial result is missing: $(cat ran)"
+[ -z "$(permilles short)$(permilles waits)$(permilles head)$(permilles ran)" ] ||
+    fail "progress was made up: $(cat short waits head ran)"
+
+# ---- show knows it while it runs, not before and not after
+id=$(argosy fetch --detach --ids "$url/slow/30/100")
+until_true shows_permille "$id"
+until_true state_is "$id" succeeded
+argosy show "$id" | grep permille && fail "what has ended has no progress"
+
+# ---- analyze: one file, many times, is much to read and little to store
+mkdir tree
+seq 400000 | sed 's|.*|int value_&; /* the & */|' >tree/0.c
+for i in $(seq 1000); do ln tree/0.c "tree/$i.c"; done
+id=$(argosy analyze --detach --ids "$work/tree")
+until_true shows_permille "$id"
+argosy show "$id" | grep permille
+argosy cancel "$id" >/dev/null
+until_true state_is "$id" cancelled
+
+exit $failed
