@@ -225,7 +225,7 @@ void batch_new_session(argosy_batch *self)
 {
     for (struct ag_link *at = self->chunks.next; at != &self->chunks; at = at->next)
         AG_OWNER(at, struct chunk, link)->is_sent = false;
-    self->is_seal_sent = self->is_cancel_sent = self->is_watch_sent = false;
+    self->is_seal_sent = self->is_cancel_sent = self->is_watch_sent = self->was_too_early = false;
 }
 
 static bool send_chunk(argosy_batch *self, struct chunk *chunk)
@@ -325,11 +325,23 @@ static uint32_t watch_flags(const argosy_batch *self)
     return flags;
 }
 
+/* News are told once: who wants them asks in the same breath as it submits, before anything can
+ * begin, and once more should the broker not have taken it. */
+static bool may_watch(const argosy_batch *self)
+{
+    const struct ag_link *first = self->chunks.next;
+
+    if (self->is_known || !self->is_ours || (self->flags & ARGOSY_NEWS) == 0)
+        return self->is_known;
+    return !self->was_too_early && first != &self->chunks &&
+           AG_OWNER(first, struct chunk, link)->is_sent;
+}
+
 static void flush_watch(argosy_batch *self)
 {
     argosy_client *client = self->client;
 
-    if (!self->is_known || (self->flags & ARGOSY_DETACHED))
+    if (!may_watch(self) || (self->flags & ARGOSY_DETACHED))
         return;
     if (!self->is_watch_sent) {
         client->out.type = AG_WATCH;
@@ -691,8 +703,11 @@ void batch_on_events_done(argosy_batch *self, const struct proto_events *events)
         tell(self, ARGOSY_PROGRESS);
         return;
     }
-    if (events->end == PROTO_UNKNOWN && self->is_ours && !self->is_known)
+    if (events->end == PROTO_UNKNOWN && self->is_ours && !self->is_known) {
+        self->is_watch_sent = false;
+        self->was_too_early = true;
         return;
+    }
     if (events->end == PROTO_ENDED)
         take_leave(self);
     end(self, events->end == PROTO_ENDED ? ARGOSY_BATCH_ENDED : ARGOSY_BATCH_UNKNOWN);

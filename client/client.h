@@ -73,6 +73,7 @@ struct argosy_batch {
     /* the watch */
     uint32_t watch;
     bool is_watch_sent;
+    bool was_too_early; /* the watch: the broker did not know the group yet */
     uint64_t cursor, acknowledged;
     argosy_report *report;
     struct argosy_counts counts;

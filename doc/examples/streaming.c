@@ -33,7 +33,7 @@ int main(void)
     check(argosy_batch_new(&batch, client, &(struct argosy_group){.name = "streaming"},
                            ARGOSY_NEWS, &err),
           &err);
-    add_script(batch, "sleep 0.5; echo begun; sleep 1; echo done", NULL, NULL);
+    add_script(batch, "echo begun; sleep 1; echo done", NULL, NULL);
     add_script(batch, "sleep 0.2", NULL, NULL);
     argosy_batch_seal(batch);
     for (take(client); !is_over; take(client)) {

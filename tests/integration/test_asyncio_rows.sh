@@ -101,7 +101,7 @@ task_group() {
 as_completed_and_async_generators() {
     out=$(printf '0.6\n0.1\n0.3\n' | argosy exec -i - -- sh -c 'sleep {}; echo {}')
     expect "$(echo "$out" | tr '\n' ' ')" '0.1 0.3 0.6 '
-    argosy exec --json --partial -- sh -c 'sleep 0.5; echo one; sleep 0.5; echo two' >out
+    argosy exec --json --partial -- sh -c 'echo one; sleep 0.3; echo two' >out
     expect "$(sed -n 1p out)" '*"progress":*"partial":{"stdout":"one\\n"}*'
     expect "$(grep '"state"' out)" '*"stdout":"one\\ntwo\\n"*'
 }

@@ -125,6 +125,7 @@ static void new_group(struct sim *self, int client)
 {
     struct sim_group *group = &self->groups[self->groups_count];
     struct argosy_group spec = {.name = "sim"};
+    unsigned flags = 0;
 
     *group = (struct sim_group){.client = client, .parent = -1};
     spec.policy = group->policy = (enum argosy_policy)between(self, 0, 2);
@@ -142,9 +143,11 @@ static void new_group(struct sim *self, int client)
             group->parent = i;
             spec.parent = self->groups[i].batch;
         }
-    if (argosy_batch_new(&group->batch, self->clients[client].client, &spec,
-                         chance(self, 40) && self->config.jobs_max > SIM_JOBS ? ARGOSY_KEEP : 0,
-                         NULL) < 0)
+    if (chance(self, 40) && self->config.jobs_max > SIM_JOBS)
+        flags |= ARGOSY_KEEP;
+    if (chance(self, 30)) /* it watches before the broker knows the group */
+        flags |= ARGOSY_NEWS;
+    if (argosy_batch_new(&group->batch, self->clients[client].client, &spec, flags, NULL) < 0)
         abort();
     ag_id_parse(argosy_batch_id(group->batch), &group->id, NULL);
     group->jobs_left = (unsigned)between(self, 0, 10);
