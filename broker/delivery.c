@@ -356,6 +356,7 @@ static void say(delivery_t *self, const struct effect *effect)
         warn(effect);
         break;
     case EFFECT_JOURNAL:
+    case EFFECT_LOAD:
         break;
     }
 }
@@ -370,6 +371,8 @@ int delivery_carry_out(delivery_t *self, const struct effects *effects, struct a
 
         if (effect->type == EFFECT_JOURNAL)
             rc = store->append(store, self->config.core, effect, err);
+        else if (effect->type == EFFECT_LOAD)
+            rc = store->want(store, &effect->load.id, effect->load.number, err);
         else
             say(self, effect);
     }

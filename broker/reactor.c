@@ -29,6 +29,8 @@ enum {
     CLIENT_WINDOW = 4096,      /* jobs that a client may have unanswered */
     HANDSHAKE_MS = 5000,
     BACKLOG = 1024,
+    AWAKE_MAX =
+        4096, /* jobs of a lane that are kept whole: what workers take in many milliseconds */
     LOCKS_MAX = 16,
     LOG_FLUSH_MS = 1000,
     CLOCK_STEP_MS = 50 /* less may be two readings that were not at once */
@@ -95,6 +97,12 @@ static int commit(reactor_t *self)
 
     if (store->commit(store, &self->error) < 0)
         return fail(self);
+    for (struct core_loaded loaded; store->loaded != NULL && store->loaded(store, &loaded);) {
+        struct core_event event = {.type = CORE_LOADED, .loaded = &loaded};
+
+        if (step(self, &event) < 0)
+            return -1;
+    }
     if (store->is_full != self->is_full) {
         struct core_event event = {.type = CORE_STORE, .full = store->is_full};
 
@@ -709,6 +717,7 @@ static int open_core(reactor_t *self, struct argosy_error *err)
     struct delivery_config delivery = {.socket = self->handle, .store = self->config.store};
 
     self->config.core.epoch = self->config.store->epoch;
+    self->config.core.awake_max = self->config.store->want != NULL ? AWAKE_MAX : 0;
     self->peers = peers_new(self->config.core.seed);
     self->core = core_new(&self->config.core);
     delivery.peers = self->peers;

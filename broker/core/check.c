@@ -3,6 +3,7 @@
 
 struct sums {
     uint64_t bytes, queued, held, states[JOB_STATES_COUNT];
+    struct sleep_sums asleep;
 };
 
 static const char *check_job(const struct job *job, struct sums *sums)
@@ -29,8 +30,11 @@ static const char *check_job(const struct job *job, struct sums *sums)
         return "what has ended is in no queue";
     if (job_has_ended(job) && job->lane->group == NULL && job->timer.heap.place == 0)
         return "what has ended is forgotten some day";
-    if (job->state == JOB_QUEUED && !ag_link_is_listed(&job->link))
-        return "what is queued is in its lane, its key, or a suspect";
+    if (job->state == JOB_QUEUED && !ag_link_is_listed(&job->link) && job->sleeper == NULL &&
+        (job->lane->group == NULL || !job->lane->group->cancelling))
+        return "what is queued is in its lane, its key, its line, or a suspect";
+    if (job->state == JOB_QUEUED && job->in_lane && job->is_away && !ag_link_is_listed(&job->load))
+        return "a payload that is needed has been asked for";
     if (job->lane->group != NULL && ag_link_is_listed(&job->member) == job_has_ended(job))
         return "a group lists exactly its jobs that have not ended";
     return NULL;
@@ -89,13 +93,15 @@ static const char *check_group(const core_t *self, const struct group *group)
     return check_budget(group);
 }
 
-static const char *check_lanes(const core_t *self, const struct ag_link *lanes)
+static const char *check_lanes(const core_t *self, const struct ag_link *lanes, struct sums *sums)
 {
     for (const struct ag_link *at = lanes->next; at != lanes; at = at->next) {
         const struct lane *lane = AG_OWNER(at, struct lane, of_group);
-        enum core_reason reason = lane_blocked(self, lane);
-        bool may = !ag_list_is_empty(&lane->jobs) && reason == REASON_NONE;
+        const char *broken = sleep_broken_invariant(self, lane, &sums->asleep);
+        bool may = lane_may_begin(self, lane);
 
+        if (broken != NULL)
+            return broken;
         if (lane->group != NULL && lane->group->rate_per_minute > 0)
             continue; /* the clock may have opened it since */
         if (ag_link_is_listed(&lane->turn) != may)
@@ -138,6 +144,12 @@ static const char *check_keys(const core_t *self)
         const struct key *key = AG_OWNER(node, struct key, node);
         uint32_t running = 0, refs = 0, elsewhere = 0; /* queued, and not waiting at the key */
 
+        for (struct ag_link *at = self->queues.next; at != &self->queues; at = at->next) {
+            const struct queue *queue = AG_OWNER(at, struct queue, all);
+
+            for (struct ag_link *l = queue->lanes.next; l != &queue->lanes; l = l->next)
+                refs += sleep_key_refs(AG_OWNER(l, struct lane, of_queue), key);
+        }
         for (struct ag_link *at = self->all_jobs.next; at != &self->all_jobs; at = at->next) {
             const struct job *job = AG_OWNER(at, struct job, all);
 
@@ -168,11 +180,16 @@ static const char *check_schedules(const core_t *self)
     return NULL;
 }
 
-static const char *check_sums(const core_t *self, const struct sums *sums)
+static const char *check_sums(const core_t *self, struct sums *sums)
 {
     uint64_t queued = 0, waiting = 0;
     struct core_status status;
 
+    if (sums->asleep.asleep != self->sleepers.count)
+        return "every sleeper is in a line";
+    sums->states[JOB_QUEUED] += sums->asleep.asleep;
+    sums->queued += sums->asleep.asleep;
+    sums->bytes += sums->asleep.bytes;
     for (struct ag_link *at = self->kinds.next; at != &self->kinds; at = at->next) {
         const struct kind *kind = AG_OWNER(at, struct kind, all);
         const char *broken = demand_broken_invariant(self, kind);
@@ -211,7 +228,7 @@ const char *core_broken_invariant(const core_t *self)
          at = at->next)
         broken = check_job(AG_OWNER(at, struct job, all), &sums);
     if (broken == NULL)
-        broken = check_lanes(self, &self->ungrouped);
+        broken = check_lanes(self, &self->ungrouped, &sums);
     if (broken == NULL)
         broken = check_keys(self);
     if (broken == NULL)
@@ -221,7 +238,7 @@ const char *core_broken_invariant(const core_t *self)
 
         broken = check_group(self, group);
         if (broken == NULL)
-            broken = check_lanes(self, &group->lanes);
+            broken = check_lanes(self, &group->lanes, &sums);
     }
     node = NULL;
     while (broken == NULL && (node = ag_map_next(&self->sessions, node)) != NULL)

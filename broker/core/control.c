@@ -78,7 +78,7 @@ static void drain(core_t *self, const struct core_control *control, struct reply
 /* A terminal state is final: what is tried again is a new job like the old one. */
 static int retry(core_t *self, const struct core_control *control, struct reply *reply)
 {
-    const struct job *job = job_find(self, &control->id);
+    struct job *job = job_find(self, &control->id);
     struct proto_submit_job spec;
     const char *type, *message;
     int rc;
@@ -91,6 +91,11 @@ static int retry(core_t *self, const struct core_control *control, struct reply 
         *reply =
             (struct reply){"rejected.state", job->state == JOB_SUCCEEDED ? "the job has succeeded"
                                                                          : "the job has not ended"};
+        return 0;
+    }
+    if (job->is_away) { /* it was put to sleep, and cancelled before its turn */
+        sleep_want_payload(self, job);
+        *reply = (struct reply){"rejected.loading", "the job is being read: ask again"};
         return 0;
     }
     if (ag_id_is_zero(&control->as)) {

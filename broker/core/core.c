@@ -314,6 +314,7 @@ static int on_session_event(core_t *self, const struct core_event *event)
     case CORE_JOIN:
     case CORE_COMMITTED:
     case CORE_STORE:
+    case CORE_LOADED:
     case CORE_TIMER:
     case CORE_CLOCK:
     case CORE_STOPPING:
@@ -336,6 +337,8 @@ static int on_event(core_t *self, const struct core_event *event)
     case CORE_STORE:
         self->store_is_full = event->full;
         return 0;
+    case CORE_LOADED:
+        return on_loaded(self, event->loaded);
     case CORE_TIMER:
         on_timers(self);
         return 0;
@@ -372,6 +375,7 @@ int core_step(core_t *self, const struct core_event *event, const struct effects
     self->effects.count = 0;
     self->unfinished = false;
     empty_trash(self);
+    sleep_settle(self);
     /* Timers and answers: room is kept for all that exist, so none of what follows can fail. */
     rc = core_reserve_answers(self, AG_MESSAGE_ITEMS_MAX + 1);
     if (rc < 0)
@@ -387,7 +391,11 @@ int core_step(core_t *self, const struct core_event *event, const struct effects
     recovery_give_up(self);
     group_sweep(self);
     wait_settle(self);
+    sleep_refill(self);
     dispatch(self);
+    sleep_ask(self);
+    if (!ag_list_is_empty(&self->hungry))
+        self->unfinished = true;
     core_flush_answers(self);
     watch_pump(self);
     return 0;
@@ -428,6 +436,7 @@ static bool make_constants(core_t *self)
         [CONSTANT_DEPENDENCY] = {"dependency", "what it was to come after failed"},
         [CONSTANT_INPUTS] = {"dependency", "the results that it was to get are larger than 7 MiB"},
         [CONSTANT_GROUP] = {"group", "jobs of this group failed"},
+        [CONSTANT_LOST_PAYLOAD] = {"lost.payload", "the store does not have its payload any more"},
     };
 
     for (int i = 0; i < CONSTANTS_COUNT; i++) {
@@ -442,7 +451,7 @@ static bool make_tables(core_t *self, uint64_t seed)
 {
     struct ag_map *const maps[] = {&self->jobs, &self->groups,  &self->sessions,
                                    &self->keys, &self->uniques, &self->schedules,
-                                   &self->awaited};
+                                   &self->awaited, &self->sleepers};
 
     for (size_t i = 0; i < sizeof maps / sizeof *maps; i++)
         if (ag_map_init(maps[i], seed) < 0)
@@ -468,6 +477,10 @@ core_t *core_new(const struct core_config *config)
     ag_link_init(&self->due);
     ag_link_init(&self->settling);
     ag_link_init(&self->settling_groups);
+    ag_link_init(&self->drowsy);
+    ag_link_init(&self->hungry);
+    ag_link_init(&self->unloaded);
+    ag_link_init(&self->loading);
     ag_link_init(&self->unserved);
     self->recovery.owner = TIMER_RECOVERY;
     self->alarm.owner = TIMER_ALARM;
@@ -541,6 +554,16 @@ static void free_jobs(core_t *self)
         job_free(self, AG_OWNER(self->all_jobs.next, struct job, all));
 }
 
+static void free_lines(core_t *self)
+{
+    for (struct ag_link *at = self->queues.next; at != &self->queues; at = at->next) {
+        struct queue *queue = AG_OWNER(at, struct queue, all);
+
+        for (struct ag_link *l = queue->lanes.next; l != &queue->lanes; l = l->next)
+            sleep_free(self, AG_OWNER(l, struct lane, of_queue));
+    }
+}
+
 void core_destroy(core_t **self_p)
 {
     core_t *self = *self_p;
@@ -550,6 +573,7 @@ void core_destroy(core_t **self_p)
     free_sessions(self);
     while (!ag_list_is_empty(&self->all_schedules))
         schedule_free(self, AG_OWNER(self->all_schedules.next, struct schedule, all));
+    free_lines(self);
     free_jobs(self);
     free_groups(self);
     free_kinds(self);
@@ -572,6 +596,7 @@ void core_destroy(core_t **self_p)
     ag_map_fini(&self->uniques);
     ag_map_fini(&self->schedules);
     recovery_free(self);
+    ag_map_fini(&self->sleepers);
     for (int i = 0; i < CONSTANTS_COUNT; i++)
         ag_buffer_free(&self->constants[i]);
     ag_buffer_free(&self->scratch);

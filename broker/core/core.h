@@ -58,6 +58,7 @@ enum job_state {
     X(CONTROL, "control", "a client orders something about the fleet: control")                    \
     X(COMMITTED, "committed", "the store has made records durable: committed")                     \
     X(STORE, "store", "the store has no room for new jobs, or has again: full")                    \
+    X(LOADED, "loaded", "a payload that EFFECT_LOAD has asked for: loaded")                        \
     X(TIMER, "timer", "core_deadline() has passed")                                                \
     X(CLOCK, "clock", "the wall clock was set, or the machine slept: unix_offset_ms")              \
     X(STOPPING, "stopping", "the broker is about to stop: nothing new begins")
@@ -103,6 +104,14 @@ struct core_control {
     struct ag_bytes job; /* see ag_proto_decode_job() */
 };
 
+/* From the store. */
+struct core_loaded {
+    struct ag_id id;
+    uint64_t number;
+    bool is_there;
+    struct ag_bytes payload;
+};
+
 struct core_event {
     enum core_event_type type;
     int64_t now;
@@ -121,11 +130,13 @@ struct core_event {
         const struct core_control *control;
         uint64_t committed; /* records up to this number */
         bool full;
+        const struct core_loaded *loaded;
         int64_t unix_offset_ms; /* as in struct core_config, from now on */
     };
 };
 
 enum effect_type {
+    EFFECT_LOAD,     /* read a job's payload from the store: CORE_LOADED */
     EFFECT_JOURNAL,  /* make this durable; records are numbered in the order of these */
     EFFECT_WELCOME,  /* tell the peer that its session stands */
     EFFECT_REJECT,   /* refuse the peer's message */
@@ -191,6 +202,10 @@ struct effect {
             const char *worker; /* its name; its instance is `id` */
             bool has_left;
         } journal;
+        struct {
+            struct ag_id id;
+            uint64_t number;
+        } load;
         struct {
             enum proto_role role;
             struct ag_id instance;
@@ -258,6 +273,8 @@ struct core_config {
     uint32_t grace_ms;      /* default grace of a stop */
     uint32_t result_ttl_ms; /* how long an ended group is remembered */
     uint32_t sessions_max;
+    uint32_t awake_max; /* jobs of one lane of which more than a line is kept; 0: all. The rest needs
+                           a store that answers EFFECT_LOAD */
     uint64_t jobs_max;  /* beyond it, submitters are pushed back */
     uint64_t bytes_max; /* of jobs, payloads and results, likewise */
 };

@@ -116,7 +116,7 @@ static void dispatch_suspects(core_t *self, struct kind *kind)
         struct offer *offer;
 
         next = at->next;
-        if (lane_blocked(self, job->lane) != REASON_NONE || key_blocked(self, job) != REASON_NONE)
+        if (job->is_away || lane_blocked(self, job->lane) != REASON_NONE || key_blocked(self, job) != REASON_NONE)
             continue;
         offer = empty_offer(kind, job->lane, &fullest);
         if (offer == NULL)

@@ -366,7 +366,7 @@ static void spare(core_t *self, struct group *group, struct job *job)
 /* Cancel up to a slice of its jobs. True when none is left to tell. */
 static bool sweep_cancel(core_t *self, struct group *group, int *left)
 {
-    for (; !ag_list_is_empty(&group->live); --*left) {
+    for (; !ag_list_is_empty(&group->live) || sleep_wake_for_sweep(self, group); --*left) {
         struct job *job = AG_OWNER(group->live.next, struct job, member);
 
         if (*left == 0 || !core_has_room(self, SWEEP_EFFECTS))

@@ -31,7 +31,19 @@ static const unsigned job_may[JOB_STATES_COUNT] = {
 };
 #undef TO
 
-struct job *job_find(const core_t *self, const struct ag_id *id)
+struct job *job_find(core_t *self, const struct ag_id *id)
+{
+    struct job *job = job_find_awake(self, id);
+
+    return job != NULL ? job : sleep_wake(self, id);
+}
+
+bool job_is_known(const core_t *self, const struct ag_id *id)
+{
+    return job_find_awake(self, id) != NULL || sleep_knows(self, id);
+}
+
+struct job *job_find_awake(const core_t *self, const struct ag_id *id)
 {
     struct ag_map_node *node = ag_map_find(&self->jobs, id);
 
@@ -100,6 +112,7 @@ struct job *job_new(core_t *self, const struct proto_submit_job *spec, struct la
     job->node.id = spec->id;
     ag_link_init(&job->all);
     ag_link_init(&job->link);
+    ag_link_init(&job->load);
     ag_link_init(&job->member);
     ag_link_init(&job->watches);
     job->timer.owner = TIMER_JOB;
@@ -251,7 +264,11 @@ void job_drop(core_t *self, struct job *job)
 void job_free(core_t *self, struct job *job)
 {
     ag_heap_stop(&self->timers, &job->timer.heap);
+    if (self->woken_last == job)
+        self->woken_last =
+            job->all.prev != &self->all_jobs ? AG_OWNER(job->all.prev, struct job, all) : NULL;
     ag_link_remove(&job->all);
+    ag_link_remove(&job->load);
     ag_link_remove(&job->link);
     ag_link_remove(&job->member);
     if (!job_is_place(job))
@@ -265,9 +282,9 @@ static void queue_up(core_t *self, struct job *job)
     demand_queue(self, job->lane, 1);
     if (job_is_suspect(job)) {
         ag_list_append(&job->lane->kind->suspects, &job->link);
-    } else {
-        ag_list_append(&job->lane->jobs, &job->link);
-        lane_update(self, job->lane);
+        sleep_want_payload(self, job);
+    } else if (!sleep_line_up(self, job)) {
+        lane_append(self, job->lane, job);
     }
     if (job->queue_limit_ms > 0)
         core_set_timer(self, &job->timer, self->now + job->queue_limit_ms);
@@ -355,6 +372,8 @@ static void leave_queue(core_t *self, struct job *job, enum job_state next)
     job->lane->kind->queued--;
     demand_queue(self, job->lane, -1);
     job->queued_ms += (uint32_t)(self->now - job->since);
+    sleep_leave_line(job);
+    lane_leave(self, job);
     if (next != JOB_RUNNING) { /* then it went into its worker's list */
         ag_link_remove(&job->link);
         lane_update(self, job->lane);

@@ -27,6 +27,11 @@ struct key *key_of(core_t *self, struct ag_bytes text)
     return key;
 }
 
+void key_ref(struct key *key)
+{
+    key->refs++;
+}
+
 /* A key that is closed outlives its jobs: the next one with it has to wait as well. */
 void key_unref(core_t *self, struct key *key)
 {
@@ -58,6 +63,7 @@ void key_park(core_t *self, struct job *job)
 {
     struct key *key = job->key;
 
+    lane_leave(self, job);
     ag_list_append(&key->waiting, &job->link);
     lane_update(self, job->lane);
     if (key->open_at > self->now)
@@ -74,8 +80,7 @@ static void wake(core_t *self, struct key *key)
         return;
     job = AG_OWNER(key->waiting.next, struct job, link);
     if (key_blocked(self, job) == REASON_NONE) {
-        ag_list_prepend(&job->lane->jobs, &job->link);
-        lane_update(self, job->lane);
+        lane_prepend(self, job->lane, job);
     } else if (key->open_at > self->now) {
         core_set_timer(self, &key->timer, key->open_at);
     }

@@ -207,7 +207,7 @@ struct kept {
 static struct job *held_job(const core_t *self, const struct session *worker,
                             const struct proto_token *token)
 {
-    struct job *job = job_find(self, &token->job);
+    struct job *job = job_find_awake(self, &token->job);
 
     if (job == NULL || job->worker == NULL || (job->worker != worker && !PLANTED(ANY_HOLDER)))
         return NULL;

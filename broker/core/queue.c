@@ -102,6 +102,8 @@ static struct lane *lane_new(struct kind *kind, struct queue *queue, struct grou
     ag_link_init(&lane->of_group);
     ag_link_init(&lane->of_queue);
     ag_link_init(&lane->jobs);
+    ag_link_init(&lane->terms);
+    ag_link_init(&lane->hungry);
     lane->kind = kind;
     lane->queue = queue;
     lane->group = group;
@@ -140,6 +142,7 @@ void lane_free(struct lane *lane)
     ag_link_remove(&lane->of_group);
     ag_link_remove(&lane->of_queue);
     ag_link_remove(&lane->turn);
+    ag_link_remove(&lane->hungry);
     demand_unref(lane->demand);
     free(lane);
 }
@@ -166,10 +169,45 @@ enum core_reason lane_blocked(const core_t *self, const struct lane *lane)
     return REASON_NONE;
 }
 
+/* Its first job could begin now, were there a worker. */
+bool lane_may_begin(const core_t *self, const struct lane *lane)
+{
+    return !ag_list_is_empty(&lane->jobs) &&
+           !AG_OWNER(lane->jobs.next, struct job, link)->is_away &&
+           lane_blocked(self, lane) == REASON_NONE;
+}
+
+void lane_append(core_t *self, struct lane *lane, struct job *job)
+{
+    ag_list_append(&lane->jobs, &job->link);
+    job->in_lane = true;
+    lane->awake++;
+    sleep_want_payload(self, job);
+    lane_update(self, lane);
+}
+
+void lane_prepend(core_t *self, struct lane *lane, struct job *job)
+{
+    ag_list_prepend(&lane->jobs, &job->link);
+    job->in_lane = true;
+    lane->awake++;
+    lane_update(self, lane);
+}
+
+/* Its link is the caller's to remove. */
+void lane_leave(core_t *self, struct job *job)
+{
+    if (!job->in_lane)
+        return;
+    job->in_lane = false;
+    job->lane->awake--;
+    sleep_on_room(self, job->lane);
+}
+
 /* After its jobs, its queue's or its group's limits have changed. */
 void lane_update(core_t *self, struct lane *lane)
 {
-    bool may = !ag_list_is_empty(&lane->jobs) && lane_blocked(self, lane) == REASON_NONE;
+    bool may = lane_may_begin(self, lane);
 
     if (may && !ag_link_is_listed(&lane->turn))
         ag_list_append(&lane->kind->lanes[lane->priority], &lane->turn);

@@ -122,7 +122,7 @@ static int restore_job(core_t *self, const struct record *record, struct argosy_
     struct lane *lane;
     struct job *job;
 
-    if (job_find(self, &spec->id) != NULL)
+    if (job_is_known(self, &spec->id))
         return unsound(err, "a job that is there already");
     if (!ag_id_is_zero(&spec->group) && (group = group_find(self, &spec->group)) == NULL)
         return unsound(err, "a job of a group that is not there");
@@ -423,6 +423,7 @@ int core_restore(core_t *self, int64_t now, uint64_t number, const struct record
     self->records = self->committed = number;
     self->restoring = true;
     rc = restore_record(self, record, err);
+    sleep_settle(self);
     self->restoring = false;
     self->unfinished = true; /* what was left over goes on with the first step */
     return rc;

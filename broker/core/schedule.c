@@ -139,7 +139,7 @@ static bool fire(core_t *self, struct schedule *schedule, int64_t unix_ms)
     spec.id = tick_id(schedule, unix_ms);
     spec.group = (struct ag_id){{0}};
     spec.delay_ms = 0;
-    if (job_find(self, &spec.id) != NULL)
+    if (job_is_known(self, &spec.id))
         return true;
     if (submit_job(self, &spec, &type, &message) < 0 ||
         (type != NULL && strcmp(type, "rejected.full") == 0))

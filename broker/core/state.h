@@ -127,8 +127,10 @@ struct job {
                                  worker's list; else alone */
     struct ag_link member;    /* in group->live or group->swept while not ended; else alone */
     struct ag_link watches;   /* of it alone, not through its group */
+    struct ag_link load;      /* in core->unloaded or core->loading while its payload is away */
     struct timer timer;       /* scheduled: when due; queued: queue limit; cancelling: when its
                                  worker must have confirmed; ended without a group: when to forget */
+    struct sleeper *sleeper;  /* its place in the line behind its lane; NULL: it is not there */
     struct lane *lane;        /* where it queues; knows kind, queue, group, priority, tags */
     struct key *key;          /* NULL: none */
     struct extra *extra;      /* NULL: nothing of that */
@@ -154,6 +156,8 @@ struct job {
     uint32_t watches_count;
     uint16_t permille; /* of the attempt in hand, as its worker told last */
     bool error_is_constant, is_recalled, is_place;
+    bool in_lane; /* it stands in lane->jobs */
+    bool is_away; /* its payload: it is in the store only */
 };
 
 /* A name under which jobs can be paused and limited: by default their kind's. */
@@ -176,6 +180,11 @@ struct lane {
     struct ag_link of_group; /* or of core->ungrouped */
     struct ag_link of_queue;
     struct ag_link jobs;
+    uint32_t awake;                          /* of them */
+    struct sleeper *sleepers, *last_sleeper; /* the line behind them: see sleep.c */
+    uint64_t sleepers_count, asleep_number;  /* of the last one that fell asleep */
+    struct ag_link terms;                    /* of the line's */
+    struct ag_link hungry;                   /* in core->hungry while it wants some of the line */
     struct kind *kind;
     struct queue *queue;
     struct group *group; /* NULL: jobs without a group */
@@ -336,6 +345,7 @@ enum constant {
     CONSTANT_DEPENDENCY,
     CONSTANT_INPUTS,
     CONSTANT_GROUP,
+    CONSTANT_LOST_PAYLOAD,
     CONSTANTS_COUNT
 };
 
@@ -344,6 +354,12 @@ struct core {
     struct core_counters counters;
     struct ag_random random;
     struct ag_map jobs, groups, sessions, keys, uniques, schedules, awaited;
+    struct ag_map sleepers;  /* jobs as well, but little is known of them: see sleep.c */
+    struct ag_link drowsy;   /* jobs that fall asleep when this step is over */
+    struct ag_link hungry;   /* lanes that want some of their line */
+    struct ag_link unloaded; /* jobs whose payload is to be asked for, and */
+    struct ag_link loading;  /* has been */
+    struct job *woken_last;
     struct ag_heap timers;
     struct ag_link kinds, queues, all_jobs, all_sessions, all_schedules, ungrouped, sweeps, due;
     struct ag_link settling, settling_groups;
@@ -418,7 +434,11 @@ struct ag_map_node *text_find(const struct ag_map *map, struct ag_bytes text, si
 bool tags_have(const char *list, const char *wanted);
 
 /* job.c */
-struct job *job_find(const core_t *self, const struct ag_id *id);
+/* Wakes it if it sleeps: NULL as well when there is no memory for that. */
+struct job *job_find(core_t *self, const struct ag_id *id);
+/* NULL as well when it sleeps. */
+struct job *job_find_awake(const core_t *self, const struct ag_id *id);
+bool job_is_known(const core_t *self, const struct ag_id *id);
 struct job *job_new(core_t *self, const struct proto_submit_job *spec, struct lane *lane);
 /* One that is linked nowhere yet. */
 void job_drop(core_t *self, struct job *job);
@@ -483,6 +503,11 @@ struct lane *lane_of(core_t *self, struct kind *kind, struct queue *queue, struc
                      uint32_t priority, struct ag_bytes requires);
 void lane_free(struct lane *lane);
 enum core_reason lane_blocked(const core_t *self, const struct lane *lane);
+bool lane_may_begin(const core_t *self, const struct lane *lane);
+/* To its end, or its beginning; and out of it. */
+void lane_append(core_t *self, struct lane *lane, struct job *job);
+void lane_prepend(core_t *self, struct lane *lane, struct job *job);
+void lane_leave(core_t *self, struct job *job);
 void lane_update(core_t *self, struct lane *lane);
 
 /* dispatch.c: who runs next, and where */
@@ -501,6 +526,7 @@ void demand_on_timer(core_t *self);
 const char *demand_broken_invariant(const core_t *self, const struct kind *kind);
 
 /* key.c */
+void key_ref(struct key *key);
 struct key *key_of(core_t *self, struct ag_bytes text); /* one reference more; NULL: no memory */
 void key_unref(core_t *self, struct key *key);
 enum core_reason key_blocked(const core_t *self, const struct job *job);
@@ -553,6 +579,35 @@ void lease_release(struct job *job); /* only for job_enter() */
 void on_credit(core_t *self, struct session *worker, const struct proto_credit *credit);
 int on_results(core_t *self, struct session *worker, const struct proto_results *results);
 void on_progress(core_t *self, struct session *worker, const struct proto_progress *progress);
+
+/* sleep.c */
+struct sleep_sums {
+    uint64_t asleep, bytes;
+};
+typedef bool sleep_fn(void *arg, const struct job *job); /* false: no more */
+/* A queued job goes into the line; false: it belongs into the lane itself. */
+bool sleep_line_up(core_t *self, struct job *job);
+void sleep_leave_line(struct job *job);
+void sleep_settle(core_t *self); /* at the beginning of a step */
+struct job *sleep_wake(core_t *self, const struct ag_id *id);
+bool sleep_knows(const core_t *self, const struct ag_id *id);
+void sleep_on_room(core_t *self, struct lane *lane); /* a job has left the lane */
+void sleep_refill(core_t *self);                     /* lanes that have room, from their lines */
+/* Wake some of a group that is being cancelled; false when none sleeps. */
+bool sleep_wake_for_sweep(core_t *self, struct group *group);
+void sleep_want_payload(core_t *self, struct job *job);
+void sleep_ask(core_t *self); /* for the payloads that are wanted */
+int on_loaded(core_t *self, const struct core_loaded *loaded);
+/* As if it were awake; what it points at is not its own. */
+bool sleep_show(const core_t *self, const struct ag_id *id, struct job *out);
+const struct lane *sleep_lane_of(const core_t *self, const struct ag_id *id);
+/* Those of a lane that sleep, from the one after this one. False: fn wanted no more. */
+bool sleep_each(const core_t *self, const struct lane *lane, const struct core_cursor *after,
+                sleep_fn *fn, void *arg);
+const char *sleep_broken_invariant(const core_t *self, const struct lane *lane,
+                                   struct sleep_sums *sums);
+uint32_t sleep_key_refs(const struct lane *lane, const struct key *key);
+void sleep_free(core_t *self, struct lane *lane);
 
 /* recovery.c */
 int recovery_await(core_t *self, const struct ag_id *instance); /* ARGOSY_ENOMEM */

@@ -99,12 +99,12 @@ static int make_group(core_t *self, const struct proto_group *spec, struct batch
  * always run. */
 static bool is_full(const core_t *self, const struct batch *batch, const struct group *group)
 {
-    uint64_t jobs = self->jobs.count + batch->jobs_new, bytes = self->bytes + batch->bytes_new;
+    uint64_t jobs = self->jobs.count + self->sleepers.count + batch->jobs_new, bytes = self->bytes + batch->bytes_new;
     uint64_t jobs_max = self->config.jobs_max, bytes_max = self->config.bytes_max / 4 * 3;
     uint64_t of_same =
         group != NULL ? group->counts.total - group->released_count : self->ungrouped_live;
 
-    if (of_same > jobs_max / 16 || of_same > self->jobs.count / 2) {
+    if (of_same > jobs_max / 16 || of_same > (self->jobs.count + self->sleepers.count) / 2) {
         jobs_max -= jobs_max / 16;
         bytes_max -= bytes_max / 16;
     }
@@ -168,7 +168,7 @@ static struct refusal why_not(core_t *self, struct batch *batch,
     return TAKEN;
 }
 
-static struct job *job_for(const core_t *self, const struct batch *batch, uint32_t place,
+static struct job *job_for(core_t *self, const struct batch *batch, uint32_t place,
                            const struct ag_id *id)
 {
     for (uint32_t i = 0; i < place; i++)
@@ -261,7 +261,7 @@ static int make_job(core_t *self, const struct proto_submit_job *spec, struct ba
     struct refusal why;
     struct job *job;
 
-    if (job_for(self, batch, place, &spec->id) != NULL) {
+    if (sleep_knows(self, &spec->id) || job_for(self, batch, place, &spec->id) != NULL) {
         batch->repeated++; /* what was accepted once is never refused later */
         return 0;
     }

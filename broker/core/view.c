@@ -284,9 +284,12 @@ struct core_found core_show(const core_t *self, const struct ag_id *id, struct c
 {
     static const char *const policies[] = {
         [PROTO_GATHER] = "gather", [PROTO_TASKGROUP] = "taskgroup", [PROTO_RACE] = "race"};
-    const struct job *job = job_find(self, id);
+    const struct job *job = job_find_awake(self, id);
     const struct group *group = group_find(self, id);
+    struct job asleep;
 
+    if (job == NULL && sleep_show(self, id, &asleep))
+        job = &asleep;
     if (job != NULL)
         view_job(self, job, out);
     if (group != NULL)
@@ -318,10 +321,13 @@ static bool matches(const struct job *job, const struct core_filter *filter)
             (lane->group != NULL && ag_id_equal(&lane->group->node.id, &filter->group)));
 }
 
+/* In the number of a cursor: all that are awake have been looked at. */
+#define AMONG_SLEEPERS (1ull << 62)
+
 /* Where a list goes on: behind the last one looked at or, if that is gone, the first after it. */
 static const struct ag_link *resume(const core_t *self, const struct core_cursor *cursor)
 {
-    const struct job *job = cursor->number > 0 ? job_find(self, &cursor->id) : NULL;
+    const struct job *job = cursor->number > 0 ? job_find_awake(self, &cursor->id) : NULL;
     const struct ag_link *at = self->all_jobs.next;
 
     if (job != NULL)
@@ -331,25 +337,83 @@ static const struct ag_link *resume(const core_t *self, const struct core_cursor
     return at;
 }
 
+/* What a page of a list has looked at. */
+struct page {
+    const core_t *self;
+    const struct core_filter *filter;
+    struct core_cursor *cursor;
+    uint32_t limit;
+    int looked;
+    void (*fn)(void *arg, const struct core_job_view *);
+    void *arg;
+};
+
+/* False: the page is full. */
+static bool look_at(struct page *page, const struct job *job)
+{
+    struct core_job_view view;
+
+    if (page->limit == 0 || page->looked == LIST_LOOKED_AT)
+        return false;
+    page->looked++;
+    page->cursor->number = job->number;
+    page->cursor->id = job->node.id;
+    if (!matches(job, page->filter))
+        return true;
+    view_job(page->self, job, &view);
+    page->fn(page->arg, &view);
+    page->limit--;
+    return true;
+}
+
+static bool look_at_sleeper(void *arg, const struct job *job)
+{
+    struct page *page = arg;
+
+    if (!look_at(page, job))
+        return false;
+    page->cursor->number |= AMONG_SLEEPERS;
+    return true;
+}
+
+/* Those that sleep come after those that are awake, lane by lane. */
+static bool list_sleepers(struct page *page)
+{
+    const struct core_cursor none = {0};
+    struct core_cursor after = *page->cursor;
+    const struct lane *from = NULL;
+
+    if (after.number & AMONG_SLEEPERS)
+        from = sleep_lane_of(page->self, &after.id);
+    after.number &= AMONG_SLEEPERS - 1;
+    for (struct ag_link *at = page->self->queues.next; at != &page->self->queues; at = at->next) {
+        const struct queue *queue = AG_OWNER(at, struct queue, all);
+
+        for (struct ag_link *l = queue->lanes.next; l != &queue->lanes; l = l->next) {
+            const struct lane *lane = AG_OWNER(l, struct lane, of_queue);
+
+            if (from != NULL && lane != from)
+                continue;
+            if (!sleep_each(page->self, lane, from != NULL ? &after : &none, look_at_sleeper, page))
+                return true;
+            from = NULL;
+        }
+    }
+    return false;
+}
+
 bool core_list(const core_t *self, const struct core_filter *filter, struct core_cursor *cursor,
                uint32_t limit, void (*fn)(void *arg, const struct core_job_view *), void *arg)
 {
-    const struct ag_link *at = resume(self, cursor);
+    struct page page = {
+        .self = self, .filter = filter, .cursor = cursor, .limit = limit, .fn = fn, .arg = arg};
+    const struct ag_link *at =
+        cursor->number & AMONG_SLEEPERS ? &self->all_jobs : resume(self, cursor);
 
-    for (int looked = 0; at != &self->all_jobs && limit > 0 && looked < LIST_LOOKED_AT;
-         at = at->next, looked++) {
-        const struct job *job = AG_OWNER(at, struct job, all);
-        struct core_job_view view;
-
-        cursor->number = job->number;
-        cursor->id = job->node.id;
-        if (!matches(job, filter))
-            continue;
-        view_job(self, job, &view);
-        fn(arg, &view);
-        limit--;
-    }
-    return at != &self->all_jobs;
+    for (; at != &self->all_jobs; at = at->next)
+        if (!look_at(&page, AG_OWNER(at, struct job, all)))
+            return true;
+    return self->sleepers.count > 0 && list_sleepers(&page);
 }
 
 static void add_kinds(const core_t *self, const struct queue *queue, struct core_queue_view *view)

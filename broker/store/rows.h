@@ -40,6 +40,7 @@
       "REPLACE INTO schedule (id, number, name, next, fired, spec) VALUES (?, ?, ?, ?, ?, ?)")     \
     X(DELETE_SCHEDULE, "DELETE FROM schedule WHERE id = ?")                                        \
     X(PUT_WORKER, "REPLACE INTO worker (instance, number, name) VALUES (?, ?, ?)")                 \
+    X(PAYLOAD, "SELECT payload FROM job WHERE number = ?")                                         \
     X(DELETE_WORKER, "DELETE FROM worker WHERE instance = ?")
 
 enum statement {

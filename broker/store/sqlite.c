@@ -21,6 +21,14 @@ enum {
     RETRY_MS = 250 /* of a full disk, and of a database that somebody else writes to */
 };
 
+/* In front of a payload that was read; without one in a request for it. */
+struct answer {
+    struct ag_id id;
+    uint64_t number;
+    bool is_there;
+    size_t size;
+};
+
 /* Stands in the place of a record's size behind the last record of a turn. */
 static const uint32_t turn_end = UINT32_MAX;
 
@@ -32,21 +40,25 @@ struct sqlite_store {
     bool has_thread;
 
     /* The reactor's. */
-    struct ag_buffer turn; /* records as size and bytes */
-    uint64_t committed;    /* as it was told */
+    struct ag_buffer turn;    /* records as size and bytes */
+    uint64_t committed;       /* as it was told */
+    struct ag_buffer answers; /* that it takes, from: */
+    size_t answers_at;
 
     /* Both threads', under the mutex. */
     pthread_mutex_t mutex;
     pthread_cond_t wake; /* the writer */
     struct {
         struct ag_buffer pending; /* whole turns */
+        struct ag_buffer wanted;  /* payloads: struct answer */
+        struct ag_buffer read;    /* each behind its struct answer */
         uint64_t committed;
         bool is_full, is_stopping, is_told; /* told: the reactor has been called */
         struct argosy_error error;          /* code 0: none */
     } shared;
 
     /* The writer's. */
-    struct ag_buffer working;
+    struct ag_buffer working, asked;
     uint64_t written; /* the number of the last record that is committed */
     bool is_full;
 };
@@ -145,7 +157,7 @@ static bool rest(struct sqlite_store *self, bool for_a_while)
     until.tv_nsec %= 1000000000;
     pthread_mutex_lock(&self->mutex);
     while (!self->shared.is_stopping && rc != ETIMEDOUT &&
-           (for_a_while || self->shared.pending.size == 0))
+           (for_a_while || (self->shared.pending.size == 0 && self->shared.wanted.size == 0)))
         rc = for_a_while || self->is_full
                  ? pthread_cond_timedwait(&self->wake, &self->mutex, &until)
                  : pthread_cond_wait(&self->wake, &self->mutex);
@@ -201,19 +213,49 @@ static int write_down(struct sqlite_store *self, struct argosy_error *err)
     return 0;
 }
 
+static void swap(struct ag_buffer *a, struct ag_buffer *b)
+{
+    struct ag_buffer kept = *a;
+
+    *a = *b;
+    *b = kept;
+}
+
 /* Takes all that is pending; false: there is nothing, and will be nothing any more. */
 static bool take(struct sqlite_store *self)
 {
-    struct ag_buffer done = self->working;
     bool is_stopping;
 
-    ag_buffer_clear(&done);
+    ag_buffer_clear(&self->working);
+    ag_buffer_clear(&self->asked);
     pthread_mutex_lock(&self->mutex);
-    self->working = self->shared.pending;
-    self->shared.pending = done;
+    swap(&self->working, &self->shared.pending);
+    swap(&self->asked, &self->shared.wanted);
     is_stopping = self->shared.is_stopping;
     pthread_mutex_unlock(&self->mutex);
     return self->working.size > 0 || !is_stopping;
+}
+
+/* What was asked for was appended before, so it has been written by now. */
+static int read_payloads(struct sqlite_store *self, struct argosy_error *err)
+{
+    for (size_t at = 0; at < self->asked.size; at += sizeof(struct answer)) {
+        struct ag_bytes payload = {0};
+        struct answer answer;
+        int rc;
+
+        memcpy(&answer, self->asked.data + at, sizeof answer);
+        rc = tables_payload(self->tables, answer.number, &answer.is_there, &payload, err);
+        if (rc < 0)
+            return rc;
+        answer.size = payload.size;
+        pthread_mutex_lock(&self->mutex);
+        ag_buffer_append(&self->shared.read, &answer, sizeof answer);
+        ag_buffer_append(&self->shared.read, payload.data, payload.size);
+        call_the_reactor(self);
+        pthread_mutex_unlock(&self->mutex);
+    }
+    return 0;
 }
 
 static void *write_all(void *arg)
@@ -222,11 +264,11 @@ static void *write_all(void *arg)
     struct argosy_error err = {0};
 
     while (take(self)) {
-        if (write_down(self, &err) < 0) {
+        if (write_down(self, &err) < 0 || read_payloads(self, &err) < 0) {
             publish(self, &err);
             return NULL;
         }
-        if (self->working.size == 0) {
+        if (self->working.size == 0 && self->asked.size == 0) {
             become_normal(self);
             rest(self, false);
         }
@@ -291,6 +333,12 @@ static int sqlite_commit(struct store *store, struct argosy_error *err)
         pthread_cond_signal(&self->wake);
     }
     hear_the_call(self);
+    if (self->answers_at == self->answers.size) {
+        ag_buffer_clear(&self->answers);
+        swap(&self->answers, &self->shared.read);
+        self->answers_at = 0;
+        failed = failed || self->answers.failed;
+    }
     self->committed = self->shared.committed;
     store->is_full = self->shared.is_full;
     rc = self->shared.error.code;
@@ -301,6 +349,38 @@ static int sqlite_commit(struct store *store, struct argosy_error *err)
     if (failed)
         return ag_fail(err, ARGOSY_ENOMEM, "no memory for what the store must write");
     return rc;
+}
+
+static int sqlite_want(struct store *store, const struct ag_id *id, uint64_t number,
+                       struct argosy_error *err)
+{
+    struct sqlite_store *self = of(store);
+    struct answer answer = {.id = *id, .number = number};
+    bool failed;
+
+    pthread_mutex_lock(&self->mutex);
+    ag_buffer_append(&self->shared.wanted, &answer, sizeof answer);
+    failed = self->shared.wanted.failed;
+    pthread_cond_signal(&self->wake);
+    pthread_mutex_unlock(&self->mutex);
+    return failed ? ag_fail(err, ARGOSY_ENOMEM, "no memory for what the store must read") : 0;
+}
+
+static bool sqlite_loaded(struct store *store, struct core_loaded *out)
+{
+    struct sqlite_store *self = of(store);
+    struct answer answer;
+
+    if (self->answers_at == self->answers.size)
+        return false;
+    memcpy(&answer, self->answers.data + self->answers_at, sizeof answer);
+    *out = (struct core_loaded){
+        .id = answer.id,
+        .number = answer.number,
+        .is_there = answer.is_there,
+        .payload = ag_bytes_of(self->answers.data + self->answers_at + sizeof answer, answer.size)};
+    self->answers_at += sizeof answer + answer.size;
+    return true;
 }
 
 static uint64_t sqlite_committed(const struct store *store)
@@ -329,7 +409,11 @@ static void sqlite_destroy(struct store **store_p)
     place_release(&self->place);
     ag_buffer_free(&self->turn);
     ag_buffer_free(&self->shared.pending);
+    ag_buffer_free(&self->shared.wanted);
+    ag_buffer_free(&self->shared.read);
+    ag_buffer_free(&self->answers);
     ag_buffer_free(&self->working);
+    ag_buffer_free(&self->asked);
     if (self->store.fd >= 0)
         close(self->store.fd);
     pthread_cond_destroy(&self->wake);
@@ -350,6 +434,7 @@ static struct sqlite_store *store_new(void)
     self->place.lock = -1;
     /* Bounded by what the core holds: it takes no more jobs than it may. */
     self->turn = self->shared.pending = self->working = ag_buffer_empty(SIZE_MAX / 2);
+    self->shared.wanted = self->shared.read = self->answers = self->asked = self->turn;
     pthread_mutex_init(&self->mutex, NULL);
     pthread_condattr_init(&monotonic);
     pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
@@ -361,6 +446,8 @@ static struct sqlite_store *store_new(void)
                                  .append = sqlite_append,
                                  .commit = sqlite_commit,
                                  .committed = sqlite_committed,
+                                 .want = sqlite_want,
+                                 .loaded = sqlite_loaded,
                                  .destroy = sqlite_destroy};
     return self;
 }

@@ -33,6 +33,47 @@ static void end_step(struct sim *self, uint64_t before)
         self->commit_at = self->now + between(self, 0, 6);
 }
 
+/* ---- payloads that were put aside --------------------------------------------------------------
+ */
+
+struct wanted {
+    struct ag_id id;
+    uint64_t number;
+};
+
+static void want(struct sim *self, const struct effect *effect)
+{
+    struct wanted wanted = {.id = effect->load.id, .number = effect->load.number};
+
+    ag_buffer_append(&self->wanted, &wanted, sizeof wanted);
+    if (self->load_at == INT64_MAX)
+        self->load_at = self->now + between(self, 0, 10);
+}
+
+/* A store reads what it has been given, durable or not. */
+static struct core_loaded load(const struct sim *self, const struct wanted *wanted)
+{
+    struct core_loaded loaded = {.id = wanted->id, .number = wanted->number};
+    struct ag_bytes bytes;
+    struct record record;
+    uint64_t number;
+
+    for (size_t at = 0; !loaded.is_there && journal_next(&self->journal, &at, &number, &bytes);)
+        if (number == wanted->number && record_read(bytes, &record, NULL) == 0 &&
+            record.type == RECORD_JOB) {
+            loaded.is_there = true;
+            loaded.payload = record.job.spec.payload;
+        }
+    return loaded;
+}
+
+static void forget_wanted(struct sim *self)
+{
+    ag_buffer_clear(&self->wanted);
+    self->wanted_at = 0;
+    self->load_at = INT64_MAX;
+}
+
 /* ---- effects -----------------------------------------------------------------------------------
  */
 
@@ -106,6 +147,9 @@ static void carry_out(struct sim *self, const struct effect *effect)
     switch (effect->type) {
     case EFFECT_JOURNAL:
         append_record(self, effect);
+        break;
+    case EFFECT_LOAD:
+        want(self, effect);
         break;
     case EFFECT_WELCOME:
         welcome(self, effect);
@@ -320,6 +364,21 @@ void broker_commit(struct sim *self)
     step(self, &(struct core_event){.type = CORE_COMMITTED, .committed = self->committed});
 }
 
+void broker_load(struct sim *self)
+{
+    struct core_loaded loaded;
+    struct wanted wanted;
+
+    memcpy(&wanted, self->wanted.data + self->wanted_at, sizeof wanted);
+    self->wanted_at += sizeof wanted;
+    if (self->wanted_at == self->wanted.size)
+        forget_wanted(self);
+    else
+        self->load_at = self->now + between(self, 0, 2);
+    loaded = load(self, &wanted);
+    step(self, &(struct core_event){.type = CORE_LOADED, .loaded = &loaded});
+}
+
 /* ---- life --------------------------------------------------------------------------------------
  */
 
@@ -340,6 +399,8 @@ void broker_start(struct sim *self)
         journal_fold(&self->journal);
         self->durable = self->journal.size;
     }
+    forget_wanted(self);
+    self->config.awake_max = chance(self, 50) ? 0 : (uint32_t)between(self, 1, 4);
     self->config.epoch++;
     self->config.unix_offset_ms = self->unix_offset_ms;
     self->config.seed = ag_random_next(&self->random);
@@ -413,4 +474,5 @@ void broker_stop(struct sim *self)
     free(self->ends);
     ag_buffer_free(&self->journal);
     ag_buffer_free(&self->record);
+    ag_buffer_free(&self->wanted);
 }

@@ -90,6 +90,7 @@ enum what {
     BROKER_TIMER,
     BROKER_COMMIT,
     BROKER_LOOKS,
+    BROKER_LOADS,
     BROKER_STOPS,
     FRAME_UP,
     WORKER,
@@ -132,6 +133,8 @@ static struct next find_next(struct sim *self)
             consider(self, &best, BROKER_COMMIT, self->commit_at, -1, NULL);
         if (self->config.unix_offset_ms != self->unix_offset_ms)
             consider(self, &best, BROKER_LOOKS, self->look_at, -1, NULL);
+        if (self->load_at != INT64_MAX)
+            consider(self, &best, BROKER_LOADS, self->load_at, -1, NULL);
         if (self->stop_at != INT64_MAX)
             consider(self, &best, BROKER_STOPS, self->stop_at, -1, NULL);
     }
@@ -177,6 +180,9 @@ static void happen_next(struct sim *self, const struct next *next)
     case BROKER_LOOKS:
         broker_looks_at_clock(self);
         break;
+    case BROKER_LOADS:
+        broker_load(self);
+        break;
     case BROKER_STOPS:
         broker_crash(self);
         break;
@@ -219,6 +225,7 @@ static void begin(struct sim *self, uint64_t seed, bool traces)
     self->frame = self->text = ag_buffer_empty(AG_MESSAGE_BYTES_MAX);
     self->journal = ag_buffer_empty(64 << 20);
     self->record = ag_buffer_empty(1 << 20);
+    self->wanted = ag_buffer_empty(1 << 20);
     self->config = (struct core_config){.epoch = 1,
                                         .calendar = calendar_of_sim(),
                                         .heartbeat_ms = SIM_HEARTBEAT_MS,

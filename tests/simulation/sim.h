@@ -209,7 +209,9 @@ struct sim {
     core_t *core;
     struct core_config config;
     bool broker_is_up;
-    int64_t broker_back_at, commit_at;
+    int64_t broker_back_at, commit_at, load_at;
+    struct ag_buffer wanted; /* payloads that the broker reads from the journal: struct wanted */
+    size_t wanted_at;        /* those before have been read */
     int64_t stop_at; /* of a broker that was told to; INT64_MAX: it was not */
     struct ag_buffer journal;                      /* see fold.h */
     struct ag_buffer record;                       /* under construction */
@@ -266,6 +268,7 @@ void broker_hears(struct sim *self, struct conn *conn);
 void broker_timer(struct sim *self);
 void broker_looks_at_clock(struct sim *self);
 void broker_commit(struct sim *self);
+void broker_load(struct sim *self); /* the next payload is there */
 void broker_stop(struct sim *self);
 
 /* worker.c */

@@ -80,7 +80,8 @@ static void given_out(struct sim *self, const struct effect *effect)
     job->holder = conn != NULL ? conn->instance : (struct ag_id){{0}};
     job->has_begun = true;
     job->has_failed = false;
-    check_budget(self, job->group);
+    if (job->group >= 0)
+        check_budget(self, job->group);
 }
 
 /* Its session ends or begins anew: it may keep leases or lose them, we do not follow that. */

@@ -47,6 +47,7 @@ struct stage *stage_new(const struct core_config *changes)
     self->said = ag_buffer_empty(64 << 20);
     self->attempts = ag_buffer_empty(1 << 20);
     self->journal = ag_buffer_empty(64 << 20);
+    self->wanted = ag_buffer_empty(1 << 20);
     return self;
 }
 
@@ -56,6 +57,7 @@ void stage_free(struct stage *self)
     ag_buffer_free(&self->said);
     ag_buffer_free(&self->attempts);
     ag_buffer_free(&self->journal);
+    ag_buffer_free(&self->wanted);
     free(self);
 }
 
@@ -137,6 +139,36 @@ static void write_token(struct stage *self, const struct effect *effect, const c
                      token->attempt);
 }
 
+struct wanted {
+    struct ag_id id;
+    uint64_t number;
+};
+
+void stage_load(struct stage *self)
+{
+    struct ag_buffer wanted = self->wanted;
+    struct ag_bytes bytes;
+    struct record record;
+    uint64_t number;
+
+    self->wanted = ag_buffer_empty(1 << 20);
+    for (size_t i = 0; i < wanted.size; i += sizeof(struct wanted)) {
+        struct wanted one;
+        struct core_loaded loaded;
+
+        memcpy(&one, wanted.data + i, sizeof one);
+        loaded = (struct core_loaded){.id = one.id, .number = one.number};
+        for (size_t at = 0; journal_next(&self->journal, &at, &number, &bytes);)
+            if (number == one.number && record_read(bytes, &record, NULL) == 0 &&
+                record.type == RECORD_JOB) {
+                loaded.is_there = true;
+                loaded.payload = record.job.spec.payload;
+            }
+        stage_step(self, &(struct core_event){.type = CORE_LOADED, .loaded = &loaded});
+    }
+    ag_buffer_free(&wanted);
+}
+
 static void write_run(struct stage *self, const struct effect *effect)
 {
     struct ag_bytes inputs = effect->run.inputs;
@@ -156,6 +188,11 @@ static void write_effect(struct stage *self, const struct effect *effect)
         self->records++;
         if (self->keeps_journal)
             keep_record(self, effect);
+        break;
+    case EFFECT_LOAD:
+        ag_buffer_append(&self->wanted,
+                         &(struct wanted){.id = effect->load.id, .number = effect->load.number},
+                         sizeof(struct wanted));
         break;
     case EFFECT_WELCOME:
         ag_buffer_printf(&self->said, "%u: welcome\n", effect->peer);

@@ -23,6 +23,7 @@ struct stage {
     const char *tag;        /* likewise */
     uint64_t holding_epoch; /* of what they hold; 0: the broker's own */
     bool keeps_journal;
+    struct ag_buffer wanted; /* what EFFECT_LOAD has asked for: ids with numbers */
     struct ag_buffer journal;
     struct ag_buffer said;
     struct ag_buffer attempts;
@@ -85,6 +86,7 @@ void stage_more(struct stage *self, unsigned peer, uint64_t cursor, uint32_t cre
 void stage_control(struct stage *self, unsigned peer, struct core_control control);
 void stage_progress(struct stage *self, unsigned peer, unsigned job, unsigned attempt,
                     uint32_t permille);
+void stage_load(struct stage *self); /* answers EFFECT_LOAD, from the journal */
 /* With the journal that was kept since keeps_journal was set. */
 void stage_restart(struct stage *self);
 

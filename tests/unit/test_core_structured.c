@@ -951,6 +951,195 @@ static void progress_is_that_of_the_attempt_in_hand(void **state)
                         "10: recorded 1.2\n");
 }
 
+/* ---- long queues -------------------------------------------------------------------------------
+ */
+
+static struct stage *with_few_awake(void **state, uint32_t awake_max)
+{
+    struct stage *stage = *state;
+
+    stage->keeps_journal = true;
+    stage->config.awake_max = awake_max;
+    core_destroy(&stage->core);
+    stage->core = core_new(&stage->config);
+    assert_non_null(stage->core);
+    stage_client(stage, 20);
+    ag_buffer_clear(&stage->said);
+    return stage;
+}
+
+static void submit_in_line(struct stage *stage, unsigned first, unsigned last)
+{
+    for (unsigned id = first; id <= last; id++)
+        submit(stage, (struct stage_job){.id = id});
+    ag_buffer_clear(&stage->said);
+}
+
+static uint64_t bytes_of(struct stage *stage)
+{
+    struct core_status status;
+
+    core_status(stage->core, &status);
+    return status.bytes;
+}
+
+static void a_long_queue_takes_little_memory(void **state)
+{
+    struct stage *stage = with_few_awake(state, 2);
+    uint64_t before, one;
+
+    submit_in_line(stage, 1, 2);
+    before = bytes_of(stage);
+    submit_in_line(stage, 3, 102);
+    stage_wait(stage, 1);
+    one = (bytes_of(stage) - before) / 100;
+    assert_in_range(one, 1, 64);
+}
+
+static void jobs_begin_in_their_order_when_they_have_slept(void **state)
+{
+    struct stage *stage = with_few_awake(state, 2);
+
+    submit_in_line(stage, 1, 6);
+    stage_worker(stage, 10, 1);
+    stage_expect(stage, "10: welcome\n10: run 1.1\n");
+    for (unsigned id = 1; id <= 6; id++) {
+        char expected[64];
+
+        stage_load(stage);
+        ag_buffer_clear(&stage->said);
+        succeeds(stage, id, 1);
+        stage_load(stage);
+        snprintf(expected, sizeof expected, "10: recorded %u.1\n", id);
+        assert_non_null(strstr(ag_buffer_as_text(&stage->said), expected));
+        snprintf(expected, sizeof expected, "10: run %u.1\n", id + 1);
+        assert_int_equal(strstr(ag_buffer_as_text(&stage->said), expected) != NULL, id < 6);
+    }
+    ag_buffer_clear(&stage->said);
+}
+
+static void a_job_waits_for_its_payload_and_so_does_who_comes_after(void **state)
+{
+    struct stage *stage = with_few_awake(state, 1);
+
+    submit_in_line(stage, 1, 3);
+    stage_worker(stage, 10, 8);
+    stage_wait(stage, 1);
+    stage_expect(stage, "10: welcome\n10: run 1.1\n"); /* 2 is being read */
+    stage_load(stage);
+    stage_load(stage);
+    stage_expect(stage, "10: run 2.1\n10: run 3.1\n");
+}
+
+static void who_sleeps_can_be_shown_cancelled_and_watched(void **state)
+{
+    struct stage *stage = with_few_awake(state, 1);
+    struct ag_id id = stage_id(3);
+    struct core_job_view view;
+    struct core_group_view group;
+
+    submit_in_line(stage, 1, 5);
+    stage_wait(stage, 1);
+    assert_true(core_show(stage->core, &id, &view, &group).job);
+    assert_string_equal(view.state, "queued");
+    submit(stage, (struct stage_job){.id = 3}); /* known, though it sleeps */
+    stage_expect(stage, "20: accepted 0 repeated 1\n");
+    stage_cancel(stage, 20, 3);
+    stage_watch(stage, 20, 3, 0, 10, ALL);
+    stage_watch(stage, 20, 4, 0, 10, ALL);
+    stage_expect(stage, "20: answer cancelled 1 cancelling 0 ended 0 unknown 0\n"
+                        "20: events 0 3.0=cancelled end\n20: events 0\n");
+    stage_worker(stage, 10, 1);
+    for (unsigned n = 1; n <= 5; n++) {
+        stage_load(stage);
+        if (n != 3)
+            succeeds(stage, n, 1);
+        stage_wait(stage, 1);
+    }
+    assert_non_null(strstr(ag_buffer_as_text(&stage->said), "4.1=succeeded"));
+    assert_null(strstr(ag_buffer_as_text(&stage->said), "run 3."));
+    ag_buffer_clear(&stage->said);
+}
+
+static void a_group_that_sleeps_is_cancelled_whole(void **state)
+{
+    struct stage *stage = with_few_awake(state, 1);
+    struct proto_group group = stage_group(1000, PROTO_GATHER);
+    struct core_group_view view;
+    struct core_job_view job;
+    struct ag_id id = stage_id(1000);
+
+    stage_submit(stage, 20, &group, 1, NULL, 0);
+    for (unsigned n = 1; n <= 50; n++)
+        submit(stage, (struct stage_job){.id = n, .group = 1000});
+    stage_seal(stage, 20, 1000);
+    stage_cancel(stage, 20, 1000);
+    stage_wait(stage, 1);
+    ag_buffer_clear(&stage->said);
+    assert_true(core_show(stage->core, &id, &job, &view).group);
+    assert_true(view.ended);
+    assert_int_equal(view.counts.cancelled, 50);
+}
+
+static void a_long_queue_sleeps_on_after_a_restart(void **state)
+{
+    struct stage *stage = with_few_awake(state, 2);
+    uint64_t before;
+
+    submit_in_line(stage, 1, 60);
+    stage_wait(stage, 1);
+    before = bytes_of(stage);
+    stage_restart(stage);
+    assert_in_range(bytes_of(stage), 1, before);
+    stage_client(stage, 20);
+    stage_worker(stage, 10, 60);
+    for (unsigned n = 1; n <= 60; n++)
+        stage_load(stage);
+    assert_non_null(strstr(ag_buffer_as_text(&stage->said), "run 60.1"));
+    ag_buffer_clear(&stage->said);
+}
+
+/* A store that has lost it: better one job that says so than one that waits for ever. */
+static void a_payload_that_is_gone_fails_its_job(void **state)
+{
+    struct stage *stage = with_few_awake(state, 1);
+
+    submit_in_line(stage, 1, 2);
+    ag_buffer_clear(&stage->journal);
+    stage_worker(stage, 10, 8);
+    stage_wait(stage, 1);
+    stage_load(stage);
+    stage_watch(stage, 20, 2, 0, 10, ALL);
+    stage_expect(stage, "10: welcome\n10: run 1.1\n20: events 0 2.0=failed end\n");
+}
+
+struct listed {
+    unsigned count, last;
+};
+
+static void list_one(void *arg, const struct core_job_view *view)
+{
+    struct listed *listed = arg;
+
+    listed->count++;
+    listed->last = stage_number(&view->id);
+}
+
+static void who_sleeps_is_listed_page_by_page(void **state)
+{
+    struct stage *stage = with_few_awake(state, 2);
+    struct core_filter filter = {.state = JOB_QUEUED};
+    struct core_cursor cursor = {0};
+    struct listed listed = {0};
+
+    submit_in_line(stage, 1, 25);
+    stage_wait(stage, 1);
+    while (core_list(stage->core, &filter, &cursor, 3, list_one, &listed))
+        assert_in_range(listed.count, 1, 25);
+    assert_int_equal(listed.count, 25);
+    assert_int_equal(listed.last, 25);
+}
+
 /* ---- schedules --------------------------------------------------------------------------------
  */
 
@@ -1313,6 +1502,14 @@ int main(void)
         STORY(a_last_failure_is_not_blamed_on_the_budget),
         STORY(the_budget_of_a_group_survives_a_restart),
         STORY(progress_is_that_of_the_attempt_in_hand),
+        STORY(a_long_queue_takes_little_memory),
+        STORY(jobs_begin_in_their_order_when_they_have_slept),
+        STORY(a_job_waits_for_its_payload_and_so_does_who_comes_after),
+        STORY(who_sleeps_can_be_shown_cancelled_and_watched),
+        STORY(a_group_that_sleeps_is_cancelled_whole),
+        STORY(a_long_queue_sleeps_on_after_a_restart),
+        STORY(a_payload_that_is_gone_fails_its_job),
+        STORY(who_sleeps_is_listed_page_by_page),
         STORY(a_schedule_fires_as_often_as_it_says),
         STORY(missed_ticks_are_made_up_for_as_the_schedule_says),
         STORY(a_schedule_follows_the_wall_clock),
