@@ -16,7 +16,7 @@
 #include "common/zpl/zpl.h"
 
 enum { EXIT_USAGE = 2, EXIT_CANNOT = 3 };
-enum { SESSIONS_MAX = 16384 };
+enum { SESSIONS_MAX = 16384, BEGIN_AGAIN_TRIES = 30, BEGIN_AGAIN_MS = 1000 };
 
 static void name_it(const ag_options_t *options, char *out, size_t size)
 {
@@ -57,7 +57,8 @@ static int configure(const ag_options_t *options, struct reactor_config *config,
                       err);
 }
 
-static int serve(const ag_options_t *options, struct argosy_error *err)
+/* *began: it did serve, so what ended it was its store. */
+static int serve(const ag_options_t *options, bool *began, struct argosy_error *err)
 {
     static char standard[AG_ENDPOINT_SIZE];
     const char *const standard_list[] = {standard};
@@ -80,8 +81,30 @@ static int serve(const ag_options_t *options, struct argosy_error *err)
         rc = reactor_new(&reactor, &config, err);
     if (rc < 0)
         return rc;
+    *began = true;
     rc = reactor_run(reactor, err);
     reactor_destroy(&reactor);
+    return rc;
+}
+
+/* When a write has failed nobody knows what the disk holds (doc/decisions/0008): everything is
+ * forgotten and read again, as after a crash, while clients and workers wait. */
+static int serve_on(const ag_options_t *options, struct argosy_error *err)
+{
+    bool began = false;
+    int rc = serve(options, &began, err);
+
+    for (int tries = 0; rc < 0 && began && tries < BEGIN_AGAIN_TRIES; tries++) {
+        bool again = false;
+
+        ag_log_error("broker", "beginning anew from what the store holds",
+                     ag_kv("reason", err->message), ag_kv("try", tries + 1));
+        zclock_sleep(BEGIN_AGAIN_MS);
+        *err = (struct argosy_error){0};
+        rc = serve(options, &again, err);
+        if (again)
+            tries = 0;
+    }
     return rc;
 }
 
@@ -133,7 +156,7 @@ int main(int argc, char **argv)
     umask(077); /* its sockets are for its user only */
     rc = ag_process_prepare(ag_options_whole(options, AG_OPT_WITH_PARENT), &err);
     if (rc == 0)
-        rc = serve(options, &err);
+        rc = serve_on(options, &err);
     if (rc < 0)
         ag_log_error("broker", "cannot serve", ag_kv("reason", err.message));
     ag_log_stop();

@@ -353,7 +353,7 @@
       "How often both sides give a sign of life; three missing ones end a session.")                    \
     X(BROKER_GRACE, "grace", 0, DURATION, "30s", 0, AG_OPTION_MS_MAX, "TIME", AG_FOR(BROKER), BROKER,   \
       "How long a job may take to stop when it is cancelled, if it does not say so itself.")            \
-    X(JOBS_MAX, "jobs-max", 0, WHOLE, "1000000", 1, 1000000000, "N", AG_FOR(BROKER), BROKER,            \
+    X(JOBS_MAX, "jobs-max", 0, WHOLE, "100000000", 1, 1000000000, "N", AG_FOR(BROKER), BROKER,            \
       "How many jobs the broker holds; beyond it submissions have to wait.")                            \
     X(MEMORY_MAX, "memory-max", 0, SIZE, "1G", 16LL << 20, 1024 * AG_GIB, "SIZE", AG_FOR(BROKER),       \
       BROKER, "How much memory jobs and results may take; beyond it submissions have to wait.")         \
