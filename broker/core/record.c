@@ -246,18 +246,17 @@ static void read_job(struct ag_reader *r, struct record *out)
 /* Checked here, so that a list can be walked without a doubt afterwards. */
 static struct ag_bytes read_attempts(struct ag_reader *r, uint32_t *count)
 {
+    struct ag_bytes list = {0};
     const uint8_t *begin;
-    struct ag_bytes raw, one = {0};
-    struct proto_attempt attempt;
 
     *count = ag_read_array(r);
     begin = r->at;
-    for (uint32_t i = 0; i < *count && !r->failed; i++) {
-        raw = one = ag_read_raw(r);
-        if (!r->failed && !ag_proto_next_attempt(&raw, &attempt))
-            r->failed = true;
-    }
-    return ag_bytes_of(begin, r->failed ? 0 : (size_t)(r->at - begin));
+    for (uint32_t i = 0; i < *count && !r->failed; i++)
+        ag_read_skip(r);
+    if (!r->failed)
+        list = ag_bytes_of(begin, (size_t)(r->at - begin));
+    r->failed = r->failed || !ag_proto_are_attempts(list, *count);
+    return list;
 }
 
 static void read_attempt(struct ag_reader *r, struct record *out)
