@@ -67,8 +67,7 @@ static int no_memory(struct load *self)
 
 static int unsound(struct load *self, const char *what, uint64_t number)
 {
-    return ag_fail(self->err, ARGOSY_EIO,
-                   "the store is not sound: %s %llu: argosy check tells more", what,
+    return ag_fail(self->err, ARGOSY_EIO, "the store is not sound: %s %llu cannot be read", what,
                    (unsigned long long)number);
 }
 
@@ -181,9 +180,11 @@ static int remember_batch(struct load *self, uint64_t number, const struct ag_id
 
 static const struct ag_id *id_of_batch(const struct load *self, uint64_t number)
 {
-    const struct batch_id *found = bsearch(&number, self->batches, self->batches_count,
-                                           sizeof *self->batches, compare_numbers);
+    const struct batch_id *found = NULL;
 
+    if (number > 0 && self->batches_count > 0)
+        found = bsearch(&number, self->batches, self->batches_count, sizeof *self->batches,
+                        compare_numbers);
     return found != NULL ? &found->id : NULL;
 }
 
@@ -234,6 +235,8 @@ static int take_job(struct load *self, sqlite3_stmt *row)
     spec->key = sql_column_bytes(row, 7);
     spec->unique = sql_column_bytes(row, 8);
     spec->after = sql_column_bytes(row, 9);
+    if (spec->after.size % sizeof(struct ag_id) != 0)
+        return unsound(self, "job", record.number);
     record.job.mode = (uint32_t)sql_column(row, 10);
     spec->payload = sql_column_bytes(row, 11);
     rc = give(self, record.number, &record);
@@ -268,6 +271,9 @@ static int take_outcome(struct load *self, sqlite3_stmt *row)
     record.end.spent = (enum budget_scope)sql_column(row, 14);
     record.end.attempts_count = (uint32_t)sql_column(row, 15);
     record.end.attempts = sql_column_bytes(row, 16);
+    if (record.end.state < JOB_SUCCEEDED || record.end.state > JOB_CANCELLED ||
+        !ag_proto_are_attempts(record.end.attempts, record.end.attempts_count))
+        return unsound(self, "outcome", sql_column(row, 0));
     return give(self, sql_column(row, 0), &record);
 }
 
@@ -400,6 +406,13 @@ static int delete_forgotten(tables_t *self, struct argosy_error *err)
                     "clean", err);
 }
 
+static int read_all(struct load *self)
+{
+    int rc = begin(self);
+
+    return rc < 0 ? rc : merge(self);
+}
+
 int tables_load(tables_t *self, store_take_fn *take, void *arg, uint64_t *last,
                 struct argosy_error *err)
 {
@@ -407,11 +420,21 @@ int tables_load(tables_t *self, store_take_fn *take, void *arg, uint64_t *last,
     int rc = delete_forgotten(self, err);
 
     if (rc == 0)
-        rc = begin(&load);
-    if (rc == 0)
-        rc = merge(&load);
+        rc = read_all(&load);
     if (rc == 0)
         rc = delete_unused_templates(&load);
+    end(&load);
+    *last = load.last;
+    return rc;
+}
+
+int tables_read(sqlite3 *db, store_take_fn *take, void *arg, uint64_t *last,
+                struct argosy_error *err)
+{
+    struct tables tables = {.db = db};
+    struct load load = {.tables = &tables, .take = take, .arg = arg, .err = err};
+    int rc = read_all(&load);
+
     end(&load);
     *last = load.last;
     return rc;
