@@ -230,6 +230,9 @@ static int take_job(struct load *self, sqlite3_stmt *row)
     spec->index = (uint32_t)sql_column(row, 3);
     record.job.since_unix_ms = sql_column(row, 5);
     record.job.due_unix_ms = sql_column(row, 6);
+    if (record.job.since_unix_ms > RECORD_UNIX_MS_MAX ||
+        record.job.due_unix_ms > RECORD_UNIX_MS_MAX)
+        return unsound(self, "job", record.number);
     if (record.job.due_unix_ms == 0)
         record.job.due_unix_ms = record.job.since_unix_ms;
     spec->key = sql_column_bytes(row, 7);
@@ -272,6 +275,7 @@ static int take_outcome(struct load *self, sqlite3_stmt *row)
     record.end.attempts_count = (uint32_t)sql_column(row, 15);
     record.end.attempts = sql_column_bytes(row, 16);
     if (record.end.state < JOB_SUCCEEDED || record.end.state > JOB_CANCELLED ||
+        record.end.since_unix_ms > RECORD_UNIX_MS_MAX ||
         !ag_proto_are_attempts(record.end.attempts, record.end.attempts_count))
         return unsound(self, "outcome", sql_column(row, 0));
     return give(self, sql_column(row, 0), &record);
@@ -286,6 +290,16 @@ static int take_group(struct load *self, sqlite3_stmt *row)
         return unsound(self, "group", sql_column(row, 0));
     rc = remember_batch(self, sql_column(row, 2), &id);
     return rc < 0 ? rc : give_bytes(self, sql_column(row, 0), sql_column_bytes(row, 4));
+}
+
+/* What has more jobs than have an index is damaged, and would take all memory. */
+static bool is_sound_gone(const struct core_gone *gone)
+{
+    return gone->succeeded <= UINT32_MAX && gone->failed <= UINT32_MAX &&
+           gone->cancelled <= UINT32_MAX &&
+           gone->succeeded + gone->failed + gone->cancelled <= UINT32_MAX &&
+           gone->retried <= INT64_MAX / 2 && gone->unconfirmed <= UINT32_MAX &&
+           gone->busy_ms <= INT64_MAX / 2;
 }
 
 static int take_other(struct load *self, sqlite3_stmt *row)
@@ -308,6 +322,8 @@ static int take_other(struct load *self, sqlite3_stmt *row)
                                          .retried = sql_column(row, 8),
                                          .unconfirmed = sql_column(row, 9),
                                          .busy_ms = sql_column(row, 10)};
+        if (!is_sound_gone(&record.gone))
+            return unsound(self, "group", record.number);
         break;
     case ROW_SEAL:
         record.type = RECORD_SEAL;
@@ -319,6 +335,8 @@ static int take_other(struct load *self, sqlite3_stmt *row)
     default:
         record.type = RECORD_ENDED;
         record.ended.unix_ms = sql_column(row, 5);
+        if (record.ended.unix_ms > RECORD_UNIX_MS_MAX)
+            return unsound(self, "group", record.number);
     }
     return give(self, number, &record);
 }

@@ -87,6 +87,8 @@ static int print(const struct cli *cli, json_t *json)
 /* What runs, and what waits for what, only the broker knows. */
 static const char *state_of(const struct look_job *job)
 {
+    if (job->has_ended && job->news.end.state > JOB_CANCELLED)
+        return "unknown"; /* damage */
     if (job->has_ended)
         return job_state_name(job->news.end.state);
     return job->is_cancelled ? "cancelling" : "open";

@@ -12,7 +12,9 @@ trap finish EXIT
 cd "$work" || exit 1
 PATH=$ARGOSY_BIN:$PATH
 XDG_CONFIG_HOME=$work XDG_STATE_HOME=$work/state ARGOSY_CONNECT=ipc://$work/broker TZ=UTC
-export PATH XDG_CONFIG_HOME XDG_STATE_HOME ARGOSY_CONNECT TZ
+# What a sanitizer finds must not look like a problem that check has found.
+ASAN_OPTIONS=${ASAN_OPTIONS:-}:exitcode=66 UBSAN_OPTIONS=${UBSAN_OPTIONS:-}:exitcode=66
+export PATH XDG_CONFIG_HOME XDG_STATE_HOME ARGOSY_CONNECT TZ ASAN_OPTIONS UBSAN_OPTIONS
 mkdir state
 db=state/argosy/jobs.db
 fail() {
@@ -173,6 +175,9 @@ problem 'outcomes from before their jobs' 'UPDATE outcome SET number = -number'
 problem 'outcome .* cannot be read' "UPDATE outcome SET attempts = x'ff', remembered = 1"
 problem 'record .* cannot be read' "UPDATE job SET attempt = x'9305' WHERE attempt IS NOT NULL"
 problem 'job .* cannot be read' "UPDATE job SET waits = x'0102'"
+problem 'job .* cannot be read' 'UPDATE job SET due = -9000000000000000000'
+problem 'group .* cannot be read' 'UPDATE batch SET succeeded = 9000000000000000000'
+problem 'outcomes of no known state' 'UPDATE outcome SET state = 40'
 problem 'a job that is there already' 'UPDATE job SET id = (SELECT id FROM job LIMIT 1)'
 problem 'has ended before its jobs' 'DELETE FROM outcome'
 problem 'epoch and made' "DELETE FROM meta WHERE key = 'epoch'"
