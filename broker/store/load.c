@@ -254,6 +254,15 @@ static struct ag_bytes read_some(sqlite3_stmt *row, int at)
     return bytes.size > 0 ? bytes : (struct ag_bytes){0};
 }
 
+/* The core believes what it is given. */
+static bool is_sound_end(const struct record *record)
+{
+    return record->end.state >= JOB_SUCCEEDED && record->end.state <= JOB_CANCELLED &&
+           record->end.spent < BUDGET_SCOPES_COUNT &&
+           record->end.since_unix_ms <= RECORD_UNIX_MS_MAX &&
+           ag_proto_are_attempts(record->end.attempts, record->end.attempts_count);
+}
+
 static int take_outcome(struct load *self, sqlite3_stmt *row)
 {
     struct record record = {.type = RECORD_END, .number = sql_column(row, 1)};
@@ -274,9 +283,7 @@ static int take_outcome(struct load *self, sqlite3_stmt *row)
     record.end.spent = (enum budget_scope)sql_column(row, 14);
     record.end.attempts_count = (uint32_t)sql_column(row, 15);
     record.end.attempts = sql_column_bytes(row, 16);
-    if (record.end.state < JOB_SUCCEEDED || record.end.state > JOB_CANCELLED ||
-        record.end.since_unix_ms > RECORD_UNIX_MS_MAX ||
-        !ag_proto_are_attempts(record.end.attempts, record.end.attempts_count))
+    if (!is_sound_end(&record))
         return unsound(self, "outcome", sql_column(row, 0));
     return give(self, sql_column(row, 0), &record);
 }

@@ -97,6 +97,16 @@ static int put_in_place(const char *name, const char *target, struct argosy_erro
     return ag_fail(err, ARGOSY_EIO, "cannot name the copy %s: %s", target, strerror(errno));
 }
 
+/* On a full disk SQLite leaves its journal, too. */
+static void clean_up(const char *name)
+{
+    char journal[PATH_MAX + 16];
+
+    unlink(name);
+    snprintf(journal, sizeof journal, "%s-journal", name);
+    unlink(journal);
+}
+
 int look_copy(look_t *self, const char *target, bool (*is_wanted)(void), uint64_t *bytes,
               struct argosy_error *err)
 {
@@ -119,6 +129,6 @@ int look_copy(look_t *self, const char *target, bool (*is_wanted)(void), uint64_
     if (rc == 0)
         rc = put_in_place(name, target, err);
     if (rc < 0)
-        unlink(name);
+        clean_up(name);
     return rc;
 }

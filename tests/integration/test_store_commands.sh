@@ -87,6 +87,8 @@ expect 2 'copy.db is there already' argosy backup "$db" copy.db
 ln -s nowhere link.db
 expect 2 'link.db is there already' argosy backup link.db
 expect 3 'cannot write none/copy.db' argosy backup none/copy.db
+expect 3 'argosy backup: cannot copy' sh -c 'trap "" XFSZ; ulimit -f 16; argosy backup copy.db never.db'
+[ -z "$(find . -name 'never.db*')" ] || fail "it left $(find . -name 'never.db*')"
 cmp -s copy.db before.db || fail 'a refused backup changed the file'
 
 # ---- what an export tells --------------------------------------------------------------------------
