@@ -17,7 +17,8 @@ int look_fail(look_t *self, const char *doing, struct argosy_error *err)
                        sqlite3_errmsg(self->db));
     case SQLITE_NOTADB:
         return ag_fail(err, ARGOSY_EINVAL, "%s is not a database of SQLite", self->path);
-    case SQLITE_CANTOPEN: /* its log has an index, which is a file too */
+    case SQLITE_CANTOPEN:
+    case SQLITE_READONLY: /* its log has an index, which is a file too */
         return ag_fail(err, ARGOSY_EIO,
                        "cannot open %s: SQLite must be able to write beside it, unless a broker "
                        "has it open",

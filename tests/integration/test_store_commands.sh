@@ -156,7 +156,9 @@ done
 if [ "$(id -u)" -ne 0 ]; then
     mkdir closed && cp copy.db closed/ && chmod 000 closed
     expect 3 'cannot read closed/copy.db: Permission denied' argosy check closed/copy.db
-    chmod 700 closed && chmod 000 closed/copy.db
+    mkdir sealed && cp copy.db sealed/ && sqlite3 sealed/copy.db 'PRAGMA journal_mode = WAL' >said && chmod 500 sealed
+    expect 3 'must be able to write beside it' argosy check sealed/copy.db
+    chmod 700 sealed closed && chmod 000 closed/copy.db
     expect 3 'cannot read closed/copy.db: Permission denied' argosy check closed/copy.db
 fi
 
