@@ -112,6 +112,18 @@
     X(BENCH, "bench", "argosy bench", "", 0, 0,                                                         \
       "Measure the fleet with jobs that do nothing; a worker must offer them: --kinds noop.",           \
       "argosy bench --jobs 1000000 --size 200\n")                                                       \
+    X(CHECK, "check", "argosy check", "[STORE]", 0, 1,                                                  \
+      "Look for damage in a broker's store, also while the broker runs.",                               \
+      "argosy check\n"                                                                                  \
+      "argosy check /var/lib/argosy/jobs.db --json\n")                                                  \
+    X(BACKUP, "backup", "argosy backup", "[STORE] FILE", 1, 2,                                          \
+      "Copy a broker's store to a new file, also while the broker runs.",                               \
+      "argosy backup /srv/backup/jobs-$(date +%F).db\n"                                                 \
+      "argosy backup sqlite:/var/lib/argosy/jobs.db jobs.db\n")                                         \
+    X(EXPORT, "export", "argosy export", "[STORE]", 0, 1,                                               \
+      "Print all that a broker's store holds, one JSON object a line.",                                 \
+      "argosy export | jq 'select(.state == \"failed\")'\n"                                             \
+      "argosy export /var/lib/argosy/jobs.db --output jobs.ndjson\n")                                   \
     X(HELP, "help", "argosy help", "[COMMAND]", 0, 1,                                                   \
       "Open the manual page of a command.",                                                             \
       "argosy help fetch\n")
@@ -142,6 +154,7 @@
      AG_FOR(PAUSE) | AG_FOR(RESUME) | AG_FOR(PURGE) | AG_FOR(DRAIN) | AG_FOR(EVENTS) | AG_FOR(TOP) |             \
      AG_FOR(BENCH))
 #define AG_FOR_CLIENT (AG_FOR_SUBMITTING | AG_FOR_ASKING)
+#define AG_FOR_STORES (AG_FOR(CHECK) | AG_FOR(BACKUP) | AG_FOR(EXPORT))
 
 #define AG_NOT_FOR_RUN (1ull << 60)  /* not with `run`, though the kind it runs has it */
 #define AG_NOT_IN_FILE (1ull << 61) /* no key in the configuration file */
@@ -331,11 +344,11 @@
       "Print results in the order of submission, not of completion.")                                   \
     X(PROGRESS, "progress", 0, CHOICE, "auto", 0, 0, "auto|always|never", AG_FOR_BATCHES, OUTPUT,    \
       "Show a progress line on standard error; auto does in a terminal.")                               \
-    X(OUTPUT, "output", 0, TEXT, NULL, 1, 4096, "FILE", AG_FOR_SUBMITTING, OUTPUT,                      \
+    X(OUTPUT, "output", 0, TEXT, NULL, 1, 4096, "FILE", AG_FOR_SUBMITTING | AG_FOR(EXPORT), OUTPUT,                      \
       "Write results to a file instead of standard output.")                                            \
     X(IDS, "ids", 0, FLAG, NULL, 0, 1, "", AG_FOR_SUBMITTING, OUTPUT,                                   \
       "Print the ids of the jobs.")                                                                     \
-    X(JSON, "json", 0, FLAG, NULL, 0, 1, "", AG_FOR_CLIENT, OUTPUT,                                     \
+    X(JSON, "json", 0, FLAG, NULL, 0, 1, "", AG_FOR_CLIENT | AG_FOR(CHECK), OUTPUT,                                     \
       "Print one JSON object a line.")                                                                  \
                                                                                                         \
     X(BENCH_JOBS, "jobs", 'n', WHOLE, "200000", 1, 100000000, "N", AG_FOR(BENCH), SELECTION,            \
@@ -395,7 +408,7 @@
       AG_FOR(BROKER) | AG_FOR(WORKER), COMMON,                                                          \
       "What is logged to standard error: error, warning, info, debug or trace.")                        \
     X(CLIENT_LOG, "log", 0, LEVELS, "warning", 0, 0, "LEVEL[,MODULE=LEVEL...]",                         \
-      AG_FOR_CLIENT | AG_FOR(HELP), COMMON,                                                             \
+      AG_FOR_CLIENT | AG_FOR_STORES | AG_FOR(HELP), COMMON,                                                             \
       "What is logged to standard error: error, warning, info, debug or trace.")                        \
     X(LOG_FORMAT, "log-format", 0, CHOICE, "logfmt", 0, 0, "logfmt|json", AG_FOR_ALL, COMMON,           \
       "How log lines are written.")                                                                     \

@@ -612,6 +612,15 @@ bool ag_proto_next_attempt(struct ag_bytes *list, struct proto_attempt *attempt)
     return true;
 }
 
+bool ag_proto_are_attempts(struct ag_bytes list, uint32_t count)
+{
+    struct ag_reader r = ag_reader_of(list);
+
+    for (; count > 0 && !r.failed; count--)
+        read_attempt(&r);
+    return !r.failed && r.at == r.end;
+}
+
 bool ag_proto_next_input(struct ag_bytes *list, struct proto_input *input)
 {
     struct ag_reader r = ag_reader_of(*list);

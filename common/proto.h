@@ -381,6 +381,9 @@ bool ag_proto_next_token(struct ag_bytes *list, struct proto_token *token);
 bool ag_proto_next_attempt(struct ag_bytes *list, struct proto_attempt *attempt);
 bool ag_proto_next_input(struct ag_bytes *list, struct proto_input *input);
 
+/* Whether these are so many attempts and nothing else: for a list that no decoder has checked. */
+bool ag_proto_are_attempts(struct ag_bytes list, uint32_t count);
+
 /* Append one of the same to a list under construction; count the items yourself. */
 void ag_proto_append_token(struct ag_buffer *list, const struct proto_token *token);
 void ag_proto_append_attempt(struct ag_buffer *list, const struct proto_attempt *attempt);

@@ -136,33 +136,45 @@ static const char *check_session(const struct session *session, struct sums *sum
     return NULL;
 }
 
+/* In one walk over the jobs: there may be as many keys. */
+static void count_keys(const core_t *self)
+{
+    const struct ag_map_node *node = NULL;
+
+    while ((node = ag_map_next(&self->keys, node)) != NULL)
+        AG_OWNER(node, struct key, node)->seen = (struct key_seen){0};
+    for (struct ag_link *at = self->all_jobs.next; at != &self->all_jobs; at = at->next) {
+        const struct job *job = AG_OWNER(at, struct job, all);
+
+        if (job->key == NULL)
+            continue;
+        job->key->seen.refs++;
+        job->key->seen.running += job_is_held(job);
+        job->key->seen.queued += job->state == JOB_QUEUED;
+    }
+    for (struct ag_link *at = self->queues.next; at != &self->queues; at = at->next) {
+        const struct queue *queue = AG_OWNER(at, struct queue, all);
+
+        for (struct ag_link *l = queue->lanes.next; l != &queue->lanes; l = l->next)
+            sleep_count_keys(AG_OWNER(l, struct lane, of_queue));
+    }
+}
+
 static const char *check_keys(const core_t *self)
 {
     const struct ag_map_node *node = NULL;
 
+    count_keys(self);
     while ((node = ag_map_next(&self->keys, node)) != NULL) {
         const struct key *key = AG_OWNER(node, struct key, node);
-        uint32_t running = 0, refs = 0, elsewhere = 0; /* queued, and not waiting at the key */
+        uint32_t elsewhere = key->seen.queued; /* and not waiting at the key */
 
-        for (struct ag_link *at = self->queues.next; at != &self->queues; at = at->next) {
-            const struct queue *queue = AG_OWNER(at, struct queue, all);
-
-            for (struct ag_link *l = queue->lanes.next; l != &queue->lanes; l = l->next)
-                refs += sleep_key_refs(AG_OWNER(l, struct lane, of_queue), key);
-        }
-        for (struct ag_link *at = self->all_jobs.next; at != &self->all_jobs; at = at->next) {
-            const struct job *job = AG_OWNER(at, struct job, all);
-
-            refs += job->key == key;
-            running += job->key == key && job_is_held(job);
-            elsewhere += job->key == key && job->state == JOB_QUEUED;
-        }
-        if (refs != key->refs || running != key->running)
+        if (key->seen.refs != key->refs || key->seen.running != key->running)
             return "a key counts its jobs";
         for (struct ag_link *at = key->waiting.next; at != &key->waiting; at = at->next)
             elsewhere--;
         /* a running one or one in its lane wakes the next when it leaves */
-        if (!ag_list_is_empty(&key->waiting) && running + elsewhere == 0 &&
+        if (!ag_list_is_empty(&key->waiting) && key->running + elsewhere == 0 &&
             key->timer.heap.place == 0)
             return "what waits for a key is woken some day";
     }

@@ -225,7 +225,7 @@ static void read_group(struct ag_reader *r, struct record *out)
     spec->rate_per_minute = (uint32_t)ag_read_whole(r, UINT32_MAX);
     spec->ttl_ms = (uint32_t)ag_read_whole(r, UINT32_MAX);
     spec->deadline_ms = (uint32_t)ag_read_whole(r, UINT32_MAX);
-    out->group.accepted_unix_ms = ag_read_whole(r, INT64_MAX);
+    out->group.accepted_unix_ms = ag_read_whole(r, RECORD_UNIX_MS_MAX);
     r->failed = r->failed || spec->policy == 0;
 }
 
@@ -235,8 +235,8 @@ static void read_job(struct ag_reader *r, struct record *out)
 
     out->job.group = ag_read_whole(r, INT64_MAX);
     out->job.mode = (uint32_t)ag_read_whole(r, UINT32_MAX);
-    out->job.since_unix_ms = ag_read_whole(r, INT64_MAX);
-    out->job.due_unix_ms = ag_read_whole(r, INT64_MAX);
+    out->job.since_unix_ms = ag_read_whole(r, RECORD_UNIX_MS_MAX);
+    out->job.due_unix_ms = ag_read_whole(r, RECORD_UNIX_MS_MAX);
     spec = ag_read_raw(r);
     if (!r->failed)
         r->failed =
@@ -246,18 +246,17 @@ static void read_job(struct ag_reader *r, struct record *out)
 /* Checked here, so that a list can be walked without a doubt afterwards. */
 static struct ag_bytes read_attempts(struct ag_reader *r, uint32_t *count)
 {
+    struct ag_bytes list = {0};
     const uint8_t *begin;
-    struct ag_bytes raw, one = {0};
-    struct proto_attempt attempt;
 
     *count = ag_read_array(r);
     begin = r->at;
-    for (uint32_t i = 0; i < *count && !r->failed; i++) {
-        raw = one = ag_read_raw(r);
-        if (!r->failed && !ag_proto_next_attempt(&raw, &attempt))
-            r->failed = true;
-    }
-    return ag_bytes_of(begin, r->failed ? 0 : (size_t)(r->at - begin));
+    for (uint32_t i = 0; i < *count && !r->failed; i++)
+        ag_read_skip(r);
+    if (!r->failed)
+        list = ag_bytes_of(begin, (size_t)(r->at - begin));
+    r->failed = r->failed || !ag_proto_are_attempts(list, *count);
+    return list;
 }
 
 static void read_attempt(struct ag_reader *r, struct record *out)
@@ -265,7 +264,7 @@ static void read_attempt(struct ag_reader *r, struct record *out)
     out->attempt.attempt = (uint32_t)ag_read_whole(r, UINT32_MAX);
     out->attempt.failures = (uint32_t)ag_read_whole(r, UINT32_MAX);
     out->attempt.losses = (uint32_t)ag_read_whole(r, UINT32_MAX);
-    out->attempt.due_unix_ms = ag_read_whole(r, INT64_MAX);
+    out->attempt.due_unix_ms = ag_read_whole(r, RECORD_UNIX_MS_MAX);
     out->attempt.attempts = read_attempts(r, &out->attempt.attempts_count);
 }
 
@@ -281,7 +280,7 @@ static void read_end(struct ag_reader *r, struct record *out)
     out->end.run_ms = (uint32_t)ag_read_whole(r, UINT32_MAX);
     out->end.result = ag_read_bin_or_nil(r, AG_RESULT_BYTES_MAX);
     out->end.error = ag_read_bin_or_nil(r, AG_RESULT_BYTES_MAX);
-    out->end.since_unix_ms = ag_read_whole(r, INT64_MAX);
+    out->end.since_unix_ms = ag_read_whole(r, RECORD_UNIX_MS_MAX);
     out->end.attempts = read_attempts(r, &out->end.attempts_count);
     out->end.spent = (enum budget_scope)ag_read_whole(r, BUDGET_QUEUE);
     r->failed = r->failed || out->end.state < JOB_SUCCEEDED;
@@ -333,7 +332,7 @@ static void read_body(struct ag_reader *r, struct record *out)
         out->stop.spares = ag_read_bool(r);
         break;
     case RECORD_ENDED:
-        out->ended.unix_ms = ag_read_whole(r, INT64_MAX);
+        out->ended.unix_ms = ag_read_whole(r, RECORD_UNIX_MS_MAX);
         break;
     case RECORD_SEAL:
     case RECORD_CANCEL:

@@ -15,6 +15,9 @@
 #include "broker/core/budget.h"
 #include "broker/core/core.h"
 
+/* A time beyond it is damage: the year 10889, as in ids. */
+#define RECORD_UNIX_MS_MAX (UINT64_C(1) << 48)
+
 struct record {
     enum core_record type;
     struct ag_id id; /* of the job, group, schedule or worker; not for QUEUE */

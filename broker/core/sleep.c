@@ -480,13 +480,14 @@ const char *sleep_broken_invariant(const core_t *self, const struct lane *lane,
     return NULL;
 }
 
-uint32_t sleep_key_refs(const struct lane *lane, const struct key *key)
+void sleep_count_keys(const struct lane *lane)
 {
-    uint32_t refs = 0;
+    for (struct ag_link *at = lane->terms.next; at != &lane->terms; at = at->next) {
+        struct key *key = AG_OWNER(at, struct terms, of_lane)->key;
 
-    for (struct ag_link *at = lane->terms.next; at != &lane->terms; at = at->next)
-        refs += AG_OWNER(at, struct terms, of_lane)->key == key;
-    return refs;
+        if (key != NULL)
+            key->seen.refs++;
+    }
 }
 
 void sleep_free(core_t *self, struct lane *lane)

@@ -81,6 +81,9 @@ struct key {
     int64_t open_at;
     struct budget budget; /* it fades; forgotten with the key, when no job has it any more */
     uint32_t refs, running;
+    struct key_seen {
+        uint32_t refs, running, queued;
+    } seen; /* by check.c, when it last counted */
     char text[];
 };
 
@@ -606,7 +609,7 @@ bool sleep_each(const core_t *self, const struct lane *lane, const struct core_c
                 sleep_fn *fn, void *arg);
 const char *sleep_broken_invariant(const core_t *self, const struct lane *lane,
                                    struct sleep_sums *sums);
-uint32_t sleep_key_refs(const struct lane *lane, const struct key *key);
+void sleep_count_keys(const struct lane *lane);
 void sleep_free(core_t *self, struct lane *lane);
 
 /* recovery.c */

@@ -67,8 +67,7 @@ static int no_memory(struct load *self)
 
 static int unsound(struct load *self, const char *what, uint64_t number)
 {
-    return ag_fail(self->err, ARGOSY_EIO,
-                   "the store is not sound: %s %llu: argosy check tells more", what,
+    return ag_fail(self->err, ARGOSY_EIO, "the store is not sound: %s %llu cannot be read", what,
                    (unsigned long long)number);
 }
 
@@ -181,9 +180,11 @@ static int remember_batch(struct load *self, uint64_t number, const struct ag_id
 
 static const struct ag_id *id_of_batch(const struct load *self, uint64_t number)
 {
-    const struct batch_id *found = bsearch(&number, self->batches, self->batches_count,
-                                           sizeof *self->batches, compare_numbers);
+    const struct batch_id *found = NULL;
 
+    if (number > 0 && self->batches_count > 0)
+        found = bsearch(&number, self->batches, self->batches_count, sizeof *self->batches,
+                        compare_numbers);
     return found != NULL ? &found->id : NULL;
 }
 
@@ -229,11 +230,16 @@ static int take_job(struct load *self, sqlite3_stmt *row)
     spec->index = (uint32_t)sql_column(row, 3);
     record.job.since_unix_ms = sql_column(row, 5);
     record.job.due_unix_ms = sql_column(row, 6);
+    if (record.job.since_unix_ms > RECORD_UNIX_MS_MAX ||
+        record.job.due_unix_ms > RECORD_UNIX_MS_MAX)
+        return unsound(self, "job", record.number);
     if (record.job.due_unix_ms == 0)
         record.job.due_unix_ms = record.job.since_unix_ms;
     spec->key = sql_column_bytes(row, 7);
     spec->unique = sql_column_bytes(row, 8);
     spec->after = sql_column_bytes(row, 9);
+    if (spec->after.size % sizeof(struct ag_id) != 0)
+        return unsound(self, "job", record.number);
     record.job.mode = (uint32_t)sql_column(row, 10);
     spec->payload = sql_column_bytes(row, 11);
     rc = give(self, record.number, &record);
@@ -246,6 +252,15 @@ static struct ag_bytes read_some(sqlite3_stmt *row, int at)
     struct ag_bytes bytes = sql_column_bytes(row, at);
 
     return bytes.size > 0 ? bytes : (struct ag_bytes){0};
+}
+
+/* The core believes what it is given. */
+static bool is_sound_end(const struct record *record)
+{
+    return record->end.state >= JOB_SUCCEEDED && record->end.state <= JOB_CANCELLED &&
+           record->end.spent < BUDGET_SCOPES_COUNT &&
+           record->end.since_unix_ms <= RECORD_UNIX_MS_MAX &&
+           ag_proto_are_attempts(record->end.attempts, record->end.attempts_count);
 }
 
 static int take_outcome(struct load *self, sqlite3_stmt *row)
@@ -268,6 +283,8 @@ static int take_outcome(struct load *self, sqlite3_stmt *row)
     record.end.spent = (enum budget_scope)sql_column(row, 14);
     record.end.attempts_count = (uint32_t)sql_column(row, 15);
     record.end.attempts = sql_column_bytes(row, 16);
+    if (!is_sound_end(&record))
+        return unsound(self, "outcome", sql_column(row, 0));
     return give(self, sql_column(row, 0), &record);
 }
 
@@ -280,6 +297,16 @@ static int take_group(struct load *self, sqlite3_stmt *row)
         return unsound(self, "group", sql_column(row, 0));
     rc = remember_batch(self, sql_column(row, 2), &id);
     return rc < 0 ? rc : give_bytes(self, sql_column(row, 0), sql_column_bytes(row, 4));
+}
+
+/* What has more jobs than have an index is damaged, and would take all memory. */
+static bool is_sound_gone(const struct core_gone *gone)
+{
+    return gone->succeeded <= UINT32_MAX && gone->failed <= UINT32_MAX &&
+           gone->cancelled <= UINT32_MAX &&
+           gone->succeeded + gone->failed + gone->cancelled <= UINT32_MAX &&
+           gone->retried <= INT64_MAX / 2 && gone->unconfirmed <= UINT32_MAX &&
+           gone->busy_ms <= INT64_MAX / 2;
 }
 
 static int take_other(struct load *self, sqlite3_stmt *row)
@@ -302,6 +329,8 @@ static int take_other(struct load *self, sqlite3_stmt *row)
                                          .retried = sql_column(row, 8),
                                          .unconfirmed = sql_column(row, 9),
                                          .busy_ms = sql_column(row, 10)};
+        if (!is_sound_gone(&record.gone))
+            return unsound(self, "group", record.number);
         break;
     case ROW_SEAL:
         record.type = RECORD_SEAL;
@@ -313,6 +342,8 @@ static int take_other(struct load *self, sqlite3_stmt *row)
     default:
         record.type = RECORD_ENDED;
         record.ended.unix_ms = sql_column(row, 5);
+        if (record.ended.unix_ms > RECORD_UNIX_MS_MAX)
+            return unsound(self, "group", record.number);
     }
     return give(self, number, &record);
 }
@@ -400,6 +431,13 @@ static int delete_forgotten(tables_t *self, struct argosy_error *err)
                     "clean", err);
 }
 
+static int read_all(struct load *self)
+{
+    int rc = begin(self);
+
+    return rc < 0 ? rc : merge(self);
+}
+
 int tables_load(tables_t *self, store_take_fn *take, void *arg, uint64_t *last,
                 struct argosy_error *err)
 {
@@ -407,11 +445,21 @@ int tables_load(tables_t *self, store_take_fn *take, void *arg, uint64_t *last,
     int rc = delete_forgotten(self, err);
 
     if (rc == 0)
-        rc = begin(&load);
-    if (rc == 0)
-        rc = merge(&load);
+        rc = read_all(&load);
     if (rc == 0)
         rc = delete_unused_templates(&load);
+    end(&load);
+    *last = load.last;
+    return rc;
+}
+
+int tables_read(sqlite3 *db, store_take_fn *take, void *arg, uint64_t *last,
+                struct argosy_error *err)
+{
+    struct tables tables = {.db = db};
+    struct load load = {.tables = &tables, .take = take, .arg = arg, .err = err};
+    int rc = read_all(&load);
+
     end(&load);
     *last = load.last;
     return rc;

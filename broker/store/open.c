@@ -52,6 +52,21 @@ static int make_parents(const char *path, struct argosy_error *err)
     return 0;
 }
 
+int store_path(const char *text, char path[PATH_MAX], struct argosy_error *err)
+{
+    size_t size = sizeof sqlite_prefix - 1;
+
+    if (text == NULL)
+        return default_path(path, err);
+    if (strcmp(text, "memory") == 0 || strstr(text, "://") != NULL)
+        return ag_fail(err, ARGOSY_EINVAL, "'%s' is no file: sqlite:PATH, or PATH alone", text);
+    if (strncmp(text, sqlite_prefix, size) == 0)
+        text += size;
+    if (text[0] != '\0' && snprintf(path, PATH_MAX, "%s", text) < PATH_MAX)
+        return 0;
+    return ag_fail(err, ARGOSY_EINVAL, "the store's path is empty or too long");
+}
+
 int store_open(struct store **out, const char *text, uint64_t unix_ms, struct argosy_error *err)
 {
     char path[PATH_MAX];

@@ -1,9 +1,10 @@
-/* rows.h - the statements over the tables, and what tables.c and load.c share. Private to them. */
+/* rows.h - the statements over the tables, and what tables.c, load.c and look.c share. Private to
+ * them. */
 #ifndef BROKER_STORE_ROWS_H
 #define BROKER_STORE_ROWS_H
 
-#include "broker/core/core.h"
 #include "broker/store/sql.h"
+#include "broker/store/store.h"
 #include "common/buffer.h"
 #include "common/list.h"
 #include "common/map.h"
@@ -70,5 +71,12 @@ struct tables {
     uint64_t gone_of; /* the group whose counts wait in `gone`; 0 none */
     struct core_gone gone;
 };
+
+/* Whether this version can read it. ARGOSY_EINVAL: no store, or of a newer format. */
+int tables_check_format(sqlite3 *db, const char *path, struct argosy_error *err);
+
+/* What tables_load() reads, and nothing is deleted: forgotten groups must have been hidden. */
+int tables_read(sqlite3 *db, store_take_fn *take, void *arg, uint64_t *last,
+                struct argosy_error *err);
 
 #endif

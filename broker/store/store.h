@@ -17,6 +17,8 @@
 #ifndef BROKER_STORE_H
 #define BROKER_STORE_H
 
+#include <limits.h>
+
 #include "broker/core/core.h"
 
 /* Takes one record with its number. Not 0: load() ends with it. */
@@ -72,5 +74,9 @@ int store_sqlite_open(struct store **out, const char *path, uint64_t unix_ms,
  * names no store is ARGOSY_EINVAL, which store_check() tells beforehand. */
 int store_open(struct store **out, const char *text, uint64_t unix_ms, struct argosy_error *err);
 int store_check(const char *text, struct argosy_error *err);
+
+/* Where the store's file is or would be: of "sqlite:PATH", of PATH alone, of NULL as above.
+ * ARGOSY_EINVAL: text that names no file. */
+int store_path(const char *text, char path[PATH_MAX], struct argosy_error *err);
 
 #endif

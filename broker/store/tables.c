@@ -452,25 +452,30 @@ static int make(tables_t *self, struct argosy_error *err)
     return rc;
 }
 
-/* One that was never finished has no tables: it is begun anew. */
-static int check_format(tables_t *self, const char *path, struct argosy_error *err)
+int tables_check_format(sqlite3 *db, const char *path, struct argosy_error *err)
 {
-    uint64_t tables, format = 0;
-    int rc = sql_number(self->db, "SELECT count(*) FROM sqlite_schema", &tables, err);
+    uint64_t format = 0;
 
-    if (rc < 0)
-        return rc;
-    if (tables == 0)
-        return make(self, err);
-    if (sql_number(self->db, "SELECT value FROM meta WHERE key = 'format'", &format, NULL) < 0 ||
+    if (sql_number(db, "SELECT value FROM meta WHERE key = 'format'", &format, NULL) < 0 ||
         format == 0)
         return ag_fail(err, ARGOSY_EINVAL, "%s is a database of something else", path);
     if (format > TABLES_FORMAT)
         return ag_fail(err, ARGOSY_EINVAL,
-                       "%s is of format %llu, this broker knows up to %d: it was made by a newer "
+                       "%s is of format %llu, this version knows up to %d: it was made by a newer "
                        "Argosy, which must be installed to read it",
                        path, (unsigned long long)format, TABLES_FORMAT);
     return 0;
+}
+
+/* One that was never finished has no tables: it is begun anew. */
+static int make_or_check(tables_t *self, const char *path, struct argosy_error *err)
+{
+    uint64_t tables;
+    int rc = sql_number(self->db, "SELECT count(*) FROM sqlite_schema", &tables, err);
+
+    if (rc < 0)
+        return rc;
+    return tables == 0 ? make(self, err) : tables_check_format(self->db, path, err);
 }
 
 static int set_up(tables_t *self, const char *path, struct argosy_error *err)
@@ -484,7 +489,7 @@ static int set_up(tables_t *self, const char *path, struct argosy_error *err)
                       "open", err);
 
     if (rc == 0)
-        rc = check_format(self, path, err);
+        rc = make_or_check(self, path, err);
     for (int i = 0; rc == 0 && i < STATEMENTS_COUNT; i++)
         rc = sql_prepare(self->db, sql[i], &self->sql[i], err);
     return rc;

@@ -15,6 +15,7 @@ enum cli_exit {
     EXIT_SOME_FAILED = 1,
     EXIT_USAGE = 2,
     EXIT_NO_BROKER = 3,
+    EXIT_CANNOT = 3, /* look at the store */
     EXIT_TIMED_OUT = 4,
     EXIT_INTERRUPTED = 130
 };
@@ -73,6 +74,9 @@ int cli_top(struct cli *cli);
 int cli_bench(struct cli *cli);
 int cli_status(struct cli *cli);
 int cli_workers(struct cli *cli);
+int cli_check(struct cli *cli);
+int cli_backup(struct cli *cli);
+int cli_export(struct cli *cli);
 int cli_help(struct cli *cli);
 
 #endif

@@ -140,7 +140,8 @@ static int (*const commands[AG_COMMAND_COUNT])(struct cli *cli) = {
     [AG_COMMAND_RESUME] = cli_resume,     [AG_COMMAND_PURGE] = cli_purge,
     [AG_COMMAND_DRAIN] = cli_drain,       [AG_COMMAND_EVENTS] = cli_events,
     [AG_COMMAND_BENCH] = cli_bench,       [AG_COMMAND_TOP] = cli_top,
-    [AG_COMMAND_HELP] = cli_help,
+    [AG_COMMAND_CHECK] = cli_check,       [AG_COMMAND_BACKUP] = cli_backup,
+    [AG_COMMAND_EXPORT] = cli_export,     [AG_COMMAND_HELP] = cli_help,
 };
 
 /* `argosy broker` is argosy-broker, beside this program or wherever PATH has it. */

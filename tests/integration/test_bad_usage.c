@@ -57,6 +57,16 @@ static const struct {
     {{"argosy", "wait", "short", NOBODY}, 2, "'short' is not an id"},
     {{"argosy", "fetch", "--config", "/nonexistent", "http://x/"}, 2, "cannot read /nonexistent"},
     {{"argosy", "submit", "cook", "{", NOBODY}, 2, "not JSON"},
+    {{"argosy", "chek"}, 2, "did you mean check"},
+    {{"argosy", "check", "memory"}, 2, "'memory' is no file: sqlite:PATH, or PATH alone"},
+    {{"argosy", "check", "/nonexistent/jobs.db"}, 3, "there is no store at /nonexistent/jobs.db"},
+    {{"argosy", "check", "a.db", "b.db"}, 2, "unexpected operand 'b.db'"},
+    {{"argosy", "check", "--connect", "tcp://h:1"}, 2, "unknown option --connect"},
+    {{"argosy", "backup"}, 2, "[STORE] FILE is missing"},
+    {{"argosy", "backup", "sqlite:", "/tmp/never.db"}, 2, "the store's path is empty"},
+    {{"argosy", "backup", "/dev/null", "/tmp/never.db"}, 3, "/dev/null is not a file"},
+    {{"argosy", "export", "postgresql://h/d"}, 2, "'postgresql://h/d' is no file"},
+    {{"argosy", "export", "--output", "/nonexistent/x", "a.db"}, 2, "cannot write /nonexistent/x"},
     {{"argosy-broker", "--bind", "tcp://127.0.0.1:nope"}, 2, "'nope' is not a port"},
     {{"argosy-broker", "--bind", "tcp://203.0.113.1:7700"}, 3, "cannot listen on"},
     {{"argosy-broker", "--memory-max", "1K"}, 2, "--memory-max: '1K' is out of range"},
@@ -89,7 +99,7 @@ static void every_command_has_help_within_80_columns(void **state)
                                         "wait", "result", "report", "cancel", "status",  "workers",
                                         "exec", "group",  "schedule", "list", "show", "explain",
                                         "retry", "rm",    "queues", "pause",  "resume",  "purge",
-                                        "drain", "events", "top"};
+                                        "drain", "events", "top",  "check", "backup", "export"};
 
     (void)state;
     for (size_t i = 0; i < sizeof words / sizeof *words; i++) {

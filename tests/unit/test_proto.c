@@ -432,6 +432,25 @@ static void a_result_and_its_error_share_one_bound(void **state)
     free(many);
 }
 
+static void attempts_that_nobody_has_checked_can_be(void **state)
+{
+    struct ag_buffer list = ag_buffer_empty(AG_MESSAGE_BYTES_MAX);
+    struct proto_attempt attempt = {
+        .attempt = 1, .worker = ag_bytes_of_text("w"), .type = ag_bytes_of_text("t")};
+
+    (void)state;
+    assert_true(ag_proto_are_attempts(ag_buffer_bytes(&list), 0));
+    assert_false(ag_proto_are_attempts(ag_buffer_bytes(&list), 1));
+    ag_proto_append_attempt(&list, &attempt);
+    ag_proto_append_attempt(&list, &attempt);
+    assert_true(ag_proto_are_attempts(ag_buffer_bytes(&list), 2));
+    assert_false(ag_proto_are_attempts(ag_buffer_bytes(&list), 1));
+    assert_false(ag_proto_are_attempts(ag_buffer_bytes(&list), UINT32_MAX));
+    list.data[list.size / 2] = 0xc1; /* no msgpack at all */
+    assert_false(ag_proto_are_attempts(ag_buffer_bytes(&list), 2));
+    ag_buffer_free(&list);
+}
+
 static void attempts_in_an_event_keep_their_bounds(void **state)
 {
     static const struct {
@@ -947,6 +966,7 @@ int main(void)
         cmocka_unit_test(every_field_keeps_its_bounds),
         cmocka_unit_test(a_result_and_its_error_share_one_bound),
         cmocka_unit_test(attempts_in_an_event_keep_their_bounds),
+        cmocka_unit_test(attempts_that_nobody_has_checked_can_be),
         cmocka_unit_test(the_version_is_ours_if_it_is_among_those_listed),
         cmocka_unit_test(tuples_may_grow_at_their_end_and_may_not_shrink),
         cmocka_unit_test(older_peers_have_no_budget_and_no_note),
