@@ -56,6 +56,21 @@ struct job *job_at(struct data *self, const struct ag_id *id)
     return job;
 }
 
+struct batch *batch_at(struct data *self, const struct ag_id *id, bool make)
+{
+    struct ag_map_node *node = ag_map_find(&self->batches, id);
+    struct batch *batch;
+
+    if (node != NULL || !make)
+        return (struct batch *)node;
+    batch = calloc(1, sizeof *batch);
+    if (batch == NULL)
+        abort();
+    batch->node.id = *id;
+    ag_map_add(&self->batches, &batch->node);
+    return batch;
+}
+
 struct want *want_at(struct data *self, uint64_t key, bool make)
 {
     struct ag_id id = {{0}};
@@ -208,6 +223,17 @@ static void check_job(struct data *self, const struct job *job)
     check_attempts(self, job, id);
     check_tokens(self, job, id);
     count_runs(self, job);
+}
+
+static void check_batch(struct data *self, const struct batch *batch)
+{
+    char id[AG_ID_TEXT_SIZE];
+
+    if (batch->is_sealed)
+        return;
+    self->report->lost++;
+    violate(self, RULE_C2, "the seal of batch %s was acknowledged and is not in the store",
+            ag_id_print(&batch->node.id, id));
 }
 
 /* ---- rules about all ---------------------------------------------------------------------------
@@ -367,6 +393,17 @@ static void free_runs(struct job *job)
     }
 }
 
+static void forget_nodes(struct ag_map *map)
+{
+    const struct ag_map_node *next;
+
+    for (const struct ag_map_node *at = ag_map_next(map, NULL); at != NULL; at = next) {
+        next = ag_map_next(map, at);
+        free((void *)at);
+    }
+    ag_map_fini(map);
+}
+
 static void forget(struct data *self)
 {
     const struct ag_map_node *next;
@@ -376,12 +413,9 @@ static void forget(struct data *self)
         free_runs((struct job *)at);
         free((void *)at);
     }
-    for (const struct ag_map_node *at = ag_map_next(&self->wants, NULL); at != NULL; at = next) {
-        next = ag_map_next(&self->wants, at);
-        free((void *)at);
-    }
+    forget_nodes(&self->wants);
+    forget_nodes(&self->batches);
     ag_map_fini(&self->jobs);
-    ag_map_fini(&self->wants);
     free(self->by_end);
     free(self->lives);
     free(self->killed);
@@ -397,7 +431,8 @@ int check_run(const char *folder, const char *store, struct check_report *out)
     int rc;
 
     *out = (struct check_report){0};
-    if (ag_map_init(&self.jobs, 1) < 0 || ag_map_init(&self.wants, 2) < 0)
+    if (ag_map_init(&self.jobs, 1) < 0 || ag_map_init(&self.wants, 2) < 0 ||
+        ag_map_init(&self.batches, 3) < 0)
         abort();
     rc = read_logs(&self, folder);
     if (rc == 0)
@@ -405,6 +440,9 @@ int check_run(const char *folder, const char *store, struct check_report *out)
     for (const struct ag_map_node *at = ag_map_next(&self.jobs, NULL); rc == 0 && at != NULL;
          at = ag_map_next(&self.jobs, at))
         check_job(&self, (const struct job *)at);
+    for (const struct ag_map_node *at = ag_map_next(&self.batches, NULL); rc == 0 && at != NULL;
+         at = ag_map_next(&self.batches, at))
+        check_batch(&self, (const struct batch *)at);
     check_epochs(&self);
     check_order(&self);
     measure(&self);

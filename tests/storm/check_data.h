@@ -48,6 +48,11 @@ struct want {
     struct job *job;         /* whose id it has; NULL: not known */
 };
 
+struct batch {
+    struct ag_map_node node; /* by id */
+    bool is_sealed;          /* in the store */
+};
+
 struct life { /* of a broker */
     uint64_t epoch;
     int64_t start, end; /* ms of the monotonic clock */
@@ -60,7 +65,8 @@ struct times {
 
 struct data {
     struct ag_map jobs, wants;
-    struct job **by_end; /* those that have ended, in the order of the records */
+    struct ag_map batches; /* that a client was promised whole */
+    struct job **by_end;   /* those that have ended, in the order of the records */
     size_t ends_count;
     struct life *lives;
     size_t lives_count;
@@ -76,6 +82,7 @@ struct data {
 __attribute__((format(printf, 3, 4))) void violate(struct data *self, enum rule rule,
                                                    const char *format, ...);
 struct job *job_at(struct data *self, const struct ag_id *id);
+struct batch *batch_at(struct data *self, const struct ag_id *id, bool make);
 struct want *want_at(struct data *self, uint64_t key, bool make);
 /* Room for one more item: the array grows by doubling. */
 void *one_more(void *items, size_t count, size_t size);

@@ -1,8 +1,8 @@
 /* The logs of a storm. A line is a letter, a time, and what the letter asks for:
  *
  *     storm.*   O offset | Q | L epoch start end | K broker|worker|client number | E what
- *     client.*  S key | I key id | A id | R id state attempt hash | X error | C (dis)connected
- *     worker.*  B|D|F|H id epoch attempt key|hash
+ *     client.*  S key | I key id | A id | P batch | R id state attempt hash | X error | C
+ * (dis)connected worker.*  B|D|F|H id epoch attempt key|hash
  */
 #include <dirent.h>
 #include <inttypes.h>
@@ -93,6 +93,14 @@ static void on_ack(struct data *self, int64_t at, const char *id)
     times_add(&self->acks, at);
 }
 
+static void on_promise(struct data *self, const char *text)
+{
+    struct ag_id id;
+
+    if (ag_id_parse(text, &id, NULL) == 0)
+        batch_at(self, &id, true);
+}
+
 static void on_seen(struct data *self, const char *id, int state, uint64_t hash)
 {
     struct job *job = job_of_text(self, id);
@@ -126,6 +134,8 @@ static void on_client_line(struct data *self, char letter, int64_t at, const cha
     } else if (letter == 'R' &&
                sscanf(rest, "%31s %d %u %" SCNx64, id, &state, &attempt, &hash) == 4) {
         on_seen(self, id, state, hash);
+    } else if (letter == 'P' && sscanf(rest, "%31s", id) == 1) {
+        on_promise(self, id);
     } else if (letter == 'X') {
         violate(self, RULE_C5, "a client was told: %s", rest);
     }

@@ -120,6 +120,20 @@ static void on_unsound(struct data *self, sqlite3_stmt *row)
         violate(self, RULE_C2, "SQLite finds the file unsound: %s", text);
 }
 
+static void on_sealed_batch(struct data *self, sqlite3_stmt *row)
+{
+    struct ag_bytes bytes = blob(row, 0);
+    struct batch *batch;
+    struct ag_id id;
+
+    if (bytes.size != sizeof id)
+        return;
+    memcpy(&id, bytes.data, sizeof id);
+    batch = batch_at(self, &id, false);
+    if (batch != NULL)
+        batch->is_sealed = true;
+}
+
 static void on_open_batch(struct data *self, sqlite3_stmt *row)
 {
     violate(self, RULE_C1, "%d batches are sealed and have no open job, but did not end",
@@ -155,6 +169,7 @@ int read_store(struct data *self, const char *path)
          " outcome.since, outcome.error, outcome.result"
          " FROM outcome LEFT JOIN job ON job.number = outcome.job ORDER BY outcome.number",
          on_end},
+        {"SELECT id FROM batch WHERE sealed IS NOT NULL", on_sealed_batch},
         {"SELECT count(*) FROM batch WHERE sealed IS NOT NULL AND ended IS NULL"
          " AND NOT EXISTS (SELECT 1 FROM job WHERE job.batch = batch.number AND NOT EXISTS"
          " (SELECT 1 FROM outcome WHERE outcome.job = job.number)) HAVING count(*) > 0",

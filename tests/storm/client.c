@@ -123,7 +123,10 @@ static void submit(struct client *self)
     ag_list_append(&self->batches, &batch->link);
     while (batch->count < count && add(self, batch) == 0)
         continue;
-    argosy_batch_seal(batch->batch);
+    if (ag_random_below(&self->random, 2) == 0)
+        argosy_batch_seal(batch->batch);
+    else
+        argosy_batch_open(batch->batch); /* and seal it then */
     self->made += batch->count;
     self->unanswered += batch->count;
     self->open += batch->count;
@@ -176,8 +179,16 @@ static void promised(struct client *self, struct storm_batch *batch)
 static void on_accepted(struct client *self, struct storm_batch *batch)
 {
     promised(self, batch);
+    storm_log(self->log, "P %lld %s", (long long)ag_clock_mono_ms(), argosy_batch_id(batch->batch));
     if (batch->is_detached)
         drop(self, batch);
+}
+
+/* What was added is acknowledged, the seal not yet. */
+static void on_open(struct client *self, struct storm_batch *batch)
+{
+    promised(self, batch);
+    argosy_batch_seal(batch->batch);
 }
 
 static uint64_t read_hash(const struct argosy_event *event)
@@ -239,6 +250,8 @@ static void on_event(struct client *self, const struct argosy_event *event)
         storm_log(self->log, "C %lld connected", (long long)ag_clock_mono_ms());
         break;
     case ARGOSY_BATCH_OPEN:
+        on_open(self, find(self, event->batch));
+        break;
     case ARGOSY_JOB_NEWS:
     case ARGOSY_PROGRESS:
     case ARGOSY_ANSWER:

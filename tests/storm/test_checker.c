@@ -13,6 +13,7 @@
 #define ID_1 "01JD5ZK4T9W8Q6F2M3N7B0C1XA"
 #define ID_2 "01JD5ZK4T9W8Q6F2M3N7B0C1XB"
 #define ID_3 "01JD5ZK4T9W8Q6F2M3N7B0C1XC" /* its key wants it to fail */
+#define BATCH "01JD5ZK4T9W8Q6F2M3N7B0C1XE"
 #define ID_4 "01JD5ZK4T9W8Q6F2M3N7B0C1XD" /* in wrong worlds only */
 
 /* Two lives of a broker, one worker that lives and one that was killed, one client, three jobs. */
@@ -25,6 +26,7 @@ static const char storm_lines[] = "O 1000 1000000\n"
 static const char client_lines[] = "S 1200 100000001\n"
                                    "I 1200 100000001 " ID_1 "\n"
                                    "A 1210 " ID_1 "\n"
+                                   "P 1211 " BATCH "\n"
                                    "R 1300 " ID_1 " 1 1 a1\n"
                                    "S 1900 100000002\n"
                                    "I 1900 100000002 " ID_2 "\n"
@@ -78,7 +80,7 @@ struct plant {
 
 static const char sound_rows[] =
     "INSERT INTO meta VALUES ('epoch', 1002);"
-    "INSERT INTO batch (number, id, spec, sealed, ended) VALUES (1, x'00', x'00', 2, 30);" ADD_JOB(
+    "INSERT INTO batch (number, id, spec, sealed, ended) VALUES (1, id(5), x'00', 2, 30);" ADD_JOB(
         "2", "id(1)", "1001200", KEY_1) ADD_JOB("4", "id(2)", "1001900", KEY_2)
         ADD_JOB("5", "id(3)", "1002150", KEY_3)
             ADD_END("3", "2", "5", "1", "1001300", RESULT(KEY_1, HASH_1, EPOCH_1, ONE), "NULL")
@@ -100,6 +102,8 @@ static const struct plant plants[] = {
     {"a batch that did not end", RULE_C1, .sql = "UPDATE batch SET ended = NULL"},
     {"an acknowledged job that is lost", RULE_C2, .without = {"R 1300"},
      .sql = "DELETE FROM outcome WHERE job = 2; DELETE FROM job WHERE number = 2"},
+    {"a seal that is lost", RULE_C2, .sql = "UPDATE batch SET sealed = NULL"},
+    {"a batch that is lost", RULE_C2, .sql = "DELETE FROM batch"},
     {"a result that no worker made", RULE_C3, .without = {"R 1300"},
      .sql = "UPDATE outcome SET result = " RESULT(KEY_1, HASH_2, EPOCH_1, ONE) " WHERE job = 2"},
     {"a success without a result", RULE_C3, .without = {"R 1300"},
@@ -186,7 +190,7 @@ static void write_log(const struct plant *plant, const char *name, const char *l
 /* id(N): the bytes of ID_N. */
 static void id_of(sqlite3_context *context, int count, sqlite3_value **values)
 {
-    static const char *const texts[] = {ID_1, ID_2, ID_3, ID_4};
+    static const char *const texts[] = {ID_1, ID_2, ID_3, ID_4, BATCH};
     struct ag_id id;
 
     (void)count;
