@@ -2,8 +2,8 @@
  * it come to rest, and checks what is left. A seed gives the same moments, but of course not the
  * same races.
  *
- *     argosy-storm run [--seconds N] [--seed S] [--rate JOBS] [--workers N] [--clients N] [--folder
- * DIR] argosy-storm check DIR
+ *     argosy-storm run [--seconds N] [--seed S] [--rate JOBS] [--slow-disk MS] ...
+ *     argosy-storm check DIR
  *
  * Only processes that it started are killed, and none of them outlives it.
  */
@@ -54,7 +54,8 @@ struct child {
 
 struct storm {
     char folder[2048], endpoint[3000], store[3000];
-    const char *heartbeat, *slow_ms; /* NULL: the disk is as fast as it is */
+    const char *heartbeat, *sleep_ms; /* of jobs that take their time */
+    const char *slow_ms;              /* NULL: the disk is as fast as it is */
     int64_t seconds;
     uint64_t seed;
     unsigned rate, workers, clients;
@@ -94,8 +95,8 @@ static void become(const struct storm *self, const struct child *child)
     const char *const as_broker[] = {
         "argosy-broker", "--bind",       self->endpoint, "--store", store, "--heartbeat",
         self->heartbeat, "--result-ttl", "24h",          "--grace", "5s",  NULL};
-    const char *const as_worker[] = {"storm-worker", "worker", self->endpoint,
-                                     self->folder,   number,   NULL};
+    const char *const as_worker[] = {"storm-worker", "worker", self->endpoint, self->folder, number,
+                                     self->sleep_ms, NULL};
     const char *const as_client[] = {"storm-client", "client", self->endpoint, self->folder, number,
                                      rate,           NULL};
     const char *const *const argvs[WHATS_COUNT] = {as_broker, as_worker, as_client};
@@ -397,10 +398,11 @@ static int run(struct storm *self)
 
 static int usage(void)
 {
-    fprintf(stderr, "usage: argosy-storm run [--seconds N] [--seed S] [--rate JOBS] [--workers N] "
-                    "[--clients N] [--heartbeat TIME] [--slow-disk MS] [--bind ENDPOINT] "
-                    "[--folder DIR]\n"
-                    "       argosy-storm check DIR\n");
+    fprintf(stderr,
+            "usage: argosy-storm run [--seconds N] [--seed S] [--rate JOBS] [--workers N] "
+            "[--clients N] [--heartbeat TIME] [--sleep MS] [--slow-disk MS] [--bind ENDPOINT] "
+            "[--folder DIR]\n"
+            "       argosy-storm check DIR\n");
     return 2;
 }
 
@@ -423,6 +425,8 @@ static int read_options(struct storm *self, char **argv)
             self->clients = (unsigned)atoi(value);
         else if (strcmp(name, "--heartbeat") == 0)
             self->heartbeat = value;
+        else if (strcmp(name, "--sleep") == 0)
+            self->sleep_ms = value;
         else if (strcmp(name, "--slow-disk") == 0)
             self->slow_ms = value;
         else if (strcmp(name, "--bind") == 0)
@@ -437,8 +441,12 @@ static int read_options(struct storm *self, char **argv)
 
 int main(int argc, char **argv)
 {
-    static struct storm storm = {
-        .heartbeat = "100ms", .seconds = 10, .rate = 2000, .workers = 4, .clients = 3};
+    static struct storm storm = {.heartbeat = "100ms",
+                                 .sleep_ms = "30",
+                                 .seconds = 10,
+                                 .rate = 2000,
+                                 .workers = 4,
+                                 .clients = 3};
 
     if (argc > 1 && strcmp(argv[1], "worker") == 0)
         return storm_worker(argc - 1, argv + 1);

@@ -21,9 +21,8 @@
 #define STORM_FAILURE "storm.fail" /* the type of a failure that the key asks for */
 
 enum {
-    STORM_TRIES = 2,     /* a job's retry.attempts */
-    STORM_SLEEP_MS = 30, /* of jobs that take their time */
-    STORM_KILLED = 137,  /* what a shell calls the end by SIGKILL */
+    STORM_TRIES = 2,   /* a job's retry.attempts */
+    STORM_KILLED = 137 /* what a shell calls the end by SIGKILL */
 };
 
 /* An execution of a job. */

@@ -29,6 +29,7 @@ struct storm_task {
 struct storm_handler {
     struct handler handler;
     int log;
+    int sleep_ms;
     uint64_t nonce;          /* no two executions have the same */
     struct ag_link sleepers; /* all sleep equally long: in the order of their ends */
 };
@@ -107,7 +108,7 @@ static void start(struct handler *handler, struct task *task)
     ag_link_init(&mine->link);
     mine->task = task;
     mine->key = read_key(task->payload);
-    mine->until = ag_clock_mono_ms() + STORM_SLEEP_MS;
+    mine->until = ag_clock_mono_ms() + self->sleep_ms;
     task->handler_data = mine;
     tell(self, 'B', task, mine->key);
     if (storm_sleeps(mine->key))
@@ -179,7 +180,7 @@ static int work(struct storm_handler *self, const char *endpoint, const char *na
     return rc;
 }
 
-/* worker ENDPOINT FOLDER NUMBER */
+/* worker ENDPOINT FOLDER NUMBER SLEEP_MS */
 int storm_worker(int argc, char **argv)
 {
     struct storm_handler self = {
@@ -189,11 +190,12 @@ int storm_worker(int argc, char **argv)
     char name[32];
     int rc;
 
-    if (argc != 4)
+    if (argc != 5)
         return 2;
     ag_log_start(&log);
     zsys_handler_set(NULL);
     ag_link_init(&self.sleepers);
+    self.sleep_ms = atoi(argv[4]);
     self.log = storm_log_open(argv[2], "worker", (unsigned)atoi(argv[3]));
     snprintf(name, sizeof name, "w-%s", argv[3]);
     rc = ag_process_prepare(0, &err);
