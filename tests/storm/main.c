@@ -112,7 +112,7 @@ static void become(const struct storm *self, const struct child *child)
     snprintf(error, sizeof error, "%s/%s.%u.err", self->folder, names[child->what], child->number);
     dup2(open(error, O_WRONLY | O_CREAT | O_APPEND, 0600), STDERR_FILENO);
     setenv("XDG_CONFIG_HOME", self->folder, 1); /* no configuration of whoever runs the tests */
-    if (child->what == BROKER && self->slow_ms != NULL) {
+    if (child->what == BROKER && self->slow_ms != NULL && atoi(self->slow_ms) > 0) {
         setenv("STORM_SLOW_MS", self->slow_ms, 1);
         setenv("LD_PRELOAD", STORM_SLOW_LIBRARY, 1);
     }
