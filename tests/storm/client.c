@@ -280,12 +280,16 @@ int storm_client(int argc, char **argv)
     struct argosy_error err = {0};
     struct argosy_client_config config = {.name = "storm", .endpoints_count = 1};
     unsigned number;
+    sigset_t stop;
 
     if (argc != 5)
         return 2;
     number = (unsigned)atoi(argv[3]);
     config.endpoints = (const char *const *)&argv[1];
     signal(SIGTERM, on_signal);
+    sigemptyset(&stop);
+    sigaddset(&stop, SIGTERM);
+    sigprocmask(SIG_UNBLOCK, &stop, NULL); /* the supervisor blocked it */
     self.log = storm_log_open(argv[2], "client", number);
     self.key = (uint64_t)number << 32;
     self.rate = atof(argv[4]);

@@ -101,7 +101,12 @@ static void become(const struct storm *self, const struct child *child)
                                      rate,           NULL};
     const char *const *const argvs[WHATS_COUNT] = {as_broker, as_worker, as_client};
     pid_t parent = getppid();
+    sigset_t stop;
 
+    /* Told to stop before it can listen, it listens as soon as it can. */
+    sigemptyset(&stop);
+    sigaddset(&stop, SIGTERM);
+    sigprocmask(SIG_BLOCK, &stop, NULL);
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != parent || parent == 1)
         _exit(1);
