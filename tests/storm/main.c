@@ -101,12 +101,6 @@ static void become(const struct storm *self, const struct child *child)
                                      rate,           NULL};
     const char *const *const argvs[WHATS_COUNT] = {as_broker, as_worker, as_client};
     pid_t parent = getppid();
-    sigset_t stop;
-
-    /* Told to stop before it can listen, it listens as soon as it can. */
-    sigemptyset(&stop);
-    sigaddset(&stop, SIGTERM);
-    sigprocmask(SIG_BLOCK, &stop, NULL);
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != parent || parent == 1)
         _exit(1);
@@ -126,13 +120,21 @@ static void become(const struct storm *self, const struct child *child)
     _exit(127);
 }
 
+/* It begins with SIGTERM blocked: told to stop before it can listen, it listens as soon as it can.
+ */
 static void start(struct storm *self, struct child *child)
 {
+    sigset_t stop, before;
+
+    sigemptyset(&stop);
+    sigaddset(&stop, SIGTERM);
+    sigprocmask(SIG_BLOCK, &stop, &before);
     child->number = ++self->numbers[child->what];
     child->start_at = ag_clock_mono_ms();
     child->pid = fork();
     if (child->pid == 0)
         become(self, child);
+    sigprocmask(SIG_SETMASK, &before, NULL);
     if (child->pid < 0) {
         perror("fork");
         exit(3);
