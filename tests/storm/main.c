@@ -58,6 +58,7 @@ struct storm {
     const char *slow_ms;              /* NULL: the disk is as fast as it is */
     int64_t seconds;
     uint64_t seed;
+    pid_t pid; /* its own */
     unsigned rate, workers, clients;
     int log;
     struct child children[CHILDREN_MAX];
@@ -100,9 +101,9 @@ static void become(const struct storm *self, const struct child *child)
     const char *const as_client[] = {"storm-client", "client", self->endpoint, self->folder, number,
                                      rate,           NULL};
     const char *const *const argvs[WHATS_COUNT] = {as_broker, as_worker, as_client};
-    pid_t parent = getppid();
+
     prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (getppid() != parent || parent == 1)
+    if (getppid() != self->pid)
         _exit(1);
     snprintf(number, sizeof number, "%u", child->number);
     snprintf(rate, sizeof rate, "%u", self->rate / self->clients);
@@ -345,6 +346,7 @@ static int prepare(struct storm *self)
     snprintf(self->store, sizeof self->store, "%s/jobs.db", self->folder);
     if (self->endpoint[0] == '\0')
         snprintf(self->endpoint, sizeof self->endpoint, "ipc://%s/broker", self->folder);
+    self->pid = getpid();
     self->log = storm_log_open(self->folder, "storm", 0);
     ag_random_seed(&self->random, self->seed);
     return 0;
