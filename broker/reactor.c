@@ -84,6 +84,26 @@ static int step(reactor_t *self, struct core_event *event)
     return 0;
 }
 
+/* What could not be sent goes to others; these may be gone as well, but each only once. */
+static int take_back_unsent(reactor_t *self)
+{
+    struct proto_tokens unsent;
+    struct peer *peer;
+
+    while ((peer = delivery_next_unsent(self->delivery, &unsent)) != NULL) {
+        struct core_event event = {.type = CORE_UNSENT,
+                                   .peer = peer->number,
+                                   .instance = peer->instance,
+                                   .unsent = &unsent};
+
+        ag_log_info("broker", "a worker is not connected any more: others get its new jobs",
+                    ag_kv("instance", peer->instance), ag_kv("jobs", unsent.count));
+        if (step(self, &event) < 0)
+            return -1;
+    }
+    return 0;
+}
+
 /* One commit for all that this turn has journalled, then what waited for it. */
 static int commit(reactor_t *self)
 {
@@ -91,6 +111,8 @@ static int commit(reactor_t *self)
     uint64_t committed;
     struct peer *full;
 
+    if (take_back_unsent(self) < 0)
+        return -1;
     if (store->commit(store, &self->error) < 0)
         return fail(self);
     if (store->is_full != self->is_full) {
