@@ -9,7 +9,11 @@
 #include "common/clock.h"
 #include "common/log.h"
 
-enum { FULL_MAX = 64 }; /* remembered between two looks; others are found again by the next send */
+enum {
+    FULL_MAX = 64, /* remembered between two looks; others are found again by the next send */
+    UNSENT_MAX =
+        65536 /* likewise; others are lost when their worker has been silent for too long */
+};
 
 struct delivery {
     struct delivery_config config;
@@ -21,6 +25,13 @@ struct delivery {
     size_t out_bytes;
     uint32_t full[FULL_MAX];
     unsigned full_count;
+    struct ag_buffer unsent; /* struct unsent: attempts for workers that are not connected */
+    size_t unsent_at;        /* those before it have been told */
+};
+
+struct unsent {
+    uint32_t peer;
+    struct proto_token token;
 };
 
 delivery_t *delivery_new(const struct delivery_config *config)
@@ -31,6 +42,7 @@ delivery_t *delivery_new(const struct delivery_config *config)
         return NULL;
     self->config = *config;
     self->frame = ag_buffer_empty(AG_MESSAGE_BYTES_MAX);
+    self->unsent = ag_buffer_empty(UNSENT_MAX * sizeof(struct unsent));
     for (int i = 0; i < AG_MESSAGE_ITEMS_MAX; i++)
         self->attempts[i] = ag_buffer_empty(AG_MESSAGE_BYTES_FULL);
     return self;
@@ -43,6 +55,7 @@ void delivery_destroy(delivery_t **self_p)
     if (self == NULL)
         return;
     ag_buffer_free(&self->frame);
+    ag_buffer_free(&self->unsent);
     for (int i = 0; i < AG_MESSAGE_ITEMS_MAX; i++)
         ag_buffer_free(&self->attempts[i]);
     free(self);
@@ -61,7 +74,8 @@ static void note_full(delivery_t *self, const struct peer *peer)
         self->full[self->full_count++] = peer->number;
 }
 
-void delivery_send(delivery_t *self, struct peer *peer, const struct proto *message)
+/* False: the peer is not connected any more. */
+static bool send_to(delivery_t *self, struct peer *peer, const struct proto *message)
 {
     struct ag_bytes id = peer_routing_id(peer);
 
@@ -71,16 +85,52 @@ void delivery_send(delivery_t *self, struct peer *peer, const struct proto *mess
         ag_log_error("broker", "no memory to send a message",
                      ag_kv("message", ag_message_name(message->type)));
         note_full(self, peer);
-        return;
+        return true;
     }
     if (zmq_send(self->config.socket, id.data, id.size, ZMQ_SNDMORE | ZMQ_DONTWAIT) < 0) {
         if (errno == EAGAIN)
             note_full(self, peer);
-        return; /* EHOSTUNREACH: not connected any more */
+        return errno != EHOSTUNREACH;
     }
     zmq_send(self->config.socket, self->frame.data, self->frame.size, ZMQ_DONTWAIT);
     ag_log_trace("wire", "sent", ag_kv("message", ag_message_name(message->type)),
                  ag_kv("bytes", self->frame.size));
+    return true;
+}
+
+void delivery_send(delivery_t *self, struct peer *peer, const struct proto *message)
+{
+    send_to(self, peer, message);
+}
+
+static void note_unsent(delivery_t *self, const struct peer *peer, const struct proto_jobs *jobs)
+{
+    for (uint32_t i = 0; i < jobs->count; i++) {
+        struct unsent unsent = {.peer = peer->number, .token = jobs->items[i].token};
+
+        ag_buffer_append(&self->unsent, &unsent, sizeof unsent);
+    }
+}
+
+struct peer *delivery_next_unsent(delivery_t *self, struct proto_tokens *out)
+{
+    struct peer *peer = NULL;
+    struct unsent unsent;
+
+    for (; self->unsent_at < self->unsent.size; self->unsent_at += sizeof unsent) {
+        memcpy(&unsent, self->unsent.data + self->unsent_at, sizeof unsent);
+        if (peer != NULL && (unsent.peer != peer->number || out->count == AG_MESSAGE_ITEMS_MAX))
+            return peer;
+        if (peer == NULL) {
+            peer = peers_find(self->config.peers, unsent.peer);
+            out->count = 0;
+        }
+        if (peer != NULL)
+            out->items[out->count++] = unsent.token;
+    }
+    ag_buffer_clear(&self->unsent);
+    self->unsent_at = 0;
+    return peer;
 }
 
 struct peer *delivery_next_full(delivery_t *self)
@@ -102,8 +152,8 @@ static void flush(delivery_t *self)
     if (self->out.type == 0)
         return;
     peer = peers_find(self->config.peers, self->out_peer);
-    if (peer != NULL)
-        delivery_send(self, peer, &self->out);
+    if (peer != NULL && !send_to(self, peer, &self->out) && self->out.type == AG_JOBS)
+        note_unsent(self, peer, &self->out.jobs);
     self->out.type = 0;
     self->out_bytes = 0;
 }

@@ -34,6 +34,10 @@ int delivery_carry_out(delivery_t *self, const struct effects *effects, struct a
 /* Send one message of the reactor's own. */
 void delivery_send(delivery_t *self, struct peer *peer, const struct proto *message);
 
+/* The next worker that is not connected any more, with attempts that could not be sent to it; NULL:
+ * there is none. The core takes them back. */
+struct peer *delivery_next_unsent(delivery_t *self, struct proto_tokens *out);
+
 /* The next peer whose pipe was found full, or NULL; the reactor ends its session. */
 struct peer *delivery_next_full(delivery_t *self);
 

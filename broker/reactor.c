@@ -78,6 +78,7 @@ static int step(reactor_t *self, struct core_event *event)
 {
     const struct effects *effects;
 
+    self->steps++;
     event->now = ag_clock_mono_ms();
     if (core_step(self->core, event, &effects) < 0) {
         ag_log_error("broker", "no memory: a message was not taken, its sender will ask again");
@@ -88,16 +89,34 @@ static int step(reactor_t *self, struct core_event *event)
     return 0;
 }
 
-/* One commit for all that this turn has journalled, then what waited for it. */
-static int commit(reactor_t *self)
+/* What could not be sent goes to others; these may be gone as well, but each only once. */
+static int take_back_unsent(reactor_t *self)
+{
+    struct proto_tokens unsent;
+    struct peer *peer;
+
+    while ((peer = delivery_next_unsent(self->delivery, &unsent)) != NULL) {
+        struct core_event event = {.type = CORE_UNSENT,
+                                   .peer = peer->number,
+                                   .instance = peer->instance,
+                                   .unsent = &unsent};
+
+        ag_log_info("broker", "a worker is not connected any more: others get its new jobs",
+                    ag_kv("instance", peer->instance), ag_kv("jobs", unsent.count));
+        if (step(self, &event) < 0)
+            return -1;
+    }
+    return 0;
+}
+
+/* What the store has to tell. */
+static int hear_store(reactor_t *self)
 {
     struct store *store = self->config.store;
-    uint64_t committed;
-    struct peer *full;
+    uint64_t committed = store->committed(store);
+    struct core_loaded loaded;
 
-    if (store->commit(store, &self->error) < 0)
-        return fail(self);
-    for (struct core_loaded loaded; store->loaded != NULL && store->loaded(store, &loaded);) {
+    while (store->loaded != NULL && store->loaded(store, &loaded)) {
         struct core_event event = {.type = CORE_LOADED, .loaded = &loaded};
 
         if (step(self, &event) < 0)
@@ -110,7 +129,6 @@ static int commit(reactor_t *self)
         if (step(self, &event) < 0)
             return -1;
     }
-    committed = store->committed(store);
     if (committed > self->in_order) {
         struct core_event event = {.type = CORE_COMMITTED, .committed = committed};
 
@@ -118,6 +136,13 @@ static int commit(reactor_t *self)
         if (step(self, &event) < 0)
             return -1;
     }
+    return 0;
+}
+
+static int end_full_sessions(reactor_t *self)
+{
+    struct peer *full;
+
     while ((full = delivery_next_full(self->delivery)) != NULL) {
         struct core_event event = {
             .type = CORE_GONE, .peer = full->number, .instance = full->instance};
@@ -127,6 +152,24 @@ static int commit(reactor_t *self)
         if (step(self, &event) < 0)
             return -1;
     }
+    return 0;
+}
+
+/* One commit for all that this turn has journalled, then what waited for it; and again for what
+ * followed from that, until nothing does. */
+static int commit(reactor_t *self)
+{
+    uint64_t steps;
+
+    do {
+        if (take_back_unsent(self) < 0)
+            return -1;
+        if (self->config.store->commit(self->config.store, &self->error) < 0)
+            return fail(self);
+        steps = self->steps;
+        if (hear_store(self) < 0 || end_full_sessions(self) < 0)
+            return -1;
+    } while (self->steps > steps);
     return 0;
 }
 

@@ -15,6 +15,8 @@
 #include "common/buffer.h"
 #include "common/bytes.h"
 
+struct proto_token;
+
 /* Why an attempt is asked to stop; it decides what the attempt is reported as. */
 enum stop_reason {
     STOP_NONE,
@@ -41,6 +43,7 @@ struct outcome {
 struct task {
     struct ag_bytes payload; /* msgpack, already validated; lives as long as the task */
     struct ag_bytes inputs;  /* of what it waited for: read them with ag_proto_next_input() */
+    const struct proto_token *token; /* which attempt of which job; lives as long as the task */
     atomic_int stop;         /* enum stop_reason; set before handler->stop() is called */
     atomic_uint permille;    /* how far it is (0-1000), AG_PERMILLE_UNKNOWN until something is
                                 known; any thread may store it, the loop tells the broker */

@@ -215,6 +215,7 @@ static void start(loop_t *self, struct wcore_attempt *attempt)
     running->task.payload = ag_bytes_of(attempt->payload, attempt->payload_size);
     running->task.inputs =
         ag_bytes_of(attempt->payload + attempt->payload_size, attempt->inputs_size);
+    running->task.token = &attempt->token;
     running->task.loop_data = running;
     attempt->task = running;
     self->running++;

@@ -280,8 +280,12 @@ static int on_session_event(core_t *self, const struct core_event *event)
         ignore(self, "no such session");
         return 0;
     }
-    session->heard_at = self->now;
+    if (event->type != CORE_UNSENT) /* it has not said that */
+        session->heard_at = self->now;
     switch (event->type) {
+    case CORE_UNSENT:
+        on_unsent(self, session, event->unsent);
+        return 0;
     case CORE_LEAVE:
         session_end(self, session, "left");
         return 0;
@@ -352,6 +356,7 @@ static int on_event(core_t *self, const struct core_event *event)
     case CORE_ALIVE:
     case CORE_LEAVE:
     case CORE_GONE:
+    case CORE_UNSENT:
     case CORE_CREDIT:
     case CORE_RESULTS:
     case CORE_PROGRESS:

@@ -47,6 +47,7 @@ enum job_state {
     X(ALIVE, "alive", "a peer said something that changes nothing else")                           \
     X(LEAVE, "leave", "a peer said BYE")                                                           \
     X(GONE, "gone", "nothing can be sent to this peer any more")                                   \
+    X(UNSENT, "unsent", "attempts could not be sent: the worker is not connected any more: unsent")  \
     X(CREDIT, "credit", "a worker grants credit: credit")                                          \
     X(RESULTS, "results", "a worker reports the ends of attempts: results")                        \
     X(PROGRESS, "progress", "a worker tells how far attempts are: progress")                       \
@@ -119,6 +120,7 @@ struct core_event {
     struct ag_id instance; /* who sent it; zero for COMMITTED, STORE, TIMER, CLOCK, STOPPING */
     union {
         const struct proto_hello *hello;
+        const struct proto_tokens *unsent;
         const struct proto_credit *credit;
         const struct proto_results *results;
         const struct proto_submit *submit;

@@ -138,6 +138,18 @@ static void remember_attempt(core_t *self, struct job *job, uint32_t run_ms, con
     job->attempts = attempt;
 }
 
+/* It never arrived at its worker: nobody is to blame. */
+void lease_take_back(core_t *self, struct job *job)
+{
+    self->counters.released++;
+    job->worker->released++;
+    job->releases++;
+    if (job->state == JOB_CANCELLING)
+        job_enter(self, job, JOB_CANCELLED);
+    else
+        job_requeue(self, job);
+}
+
 /* Its worker is gone. The loss burns no try of the retry policy; too many of them are poison. */
 void lease_lose(core_t *self, struct job *job)
 {
@@ -214,6 +226,24 @@ static struct job *held_job(const core_t *self, const struct session *worker,
     if ((job->attempt != token->attempt || job->epoch != token->epoch) && !PLANTED(STALE_RESULT))
         return NULL;
     return job;
+}
+
+/* A worker that is not connected: what was meant for it goes to others, and nothing more is given
+ * to it until it says HELLO again. What it got before is lost only when it is silent for too long.
+ */
+void on_unsent(core_t *self, struct session *worker, const struct proto_tokens *unsent)
+{
+    for (uint32_t i = 0; i < worker->offers_count; i++)
+        worker->offers[i].credit = 0;
+    worker_update(worker);
+    for (uint32_t i = 0; i < unsent->count; i++) {
+        struct job *job = held_job(self, worker, &unsent->items[i]);
+
+        if (job == NULL)
+            continue;
+        core_tracef(self, "        not sent -> take it back");
+        lease_take_back(self, job);
+    }
 }
 
 static bool is_worth_a_retry(const struct job *job, const struct proto_result *result)

@@ -129,13 +129,7 @@ static void settle(core_t *self, struct session *worker, struct ag_bytes holding
         struct job *job = AG_OWNER(worker->held.next, struct job, link);
 
         core_tracef(self, "        not at the worker -> take it back");
-        self->counters.released++;
-        worker->released++;
-        job->releases++;
-        if (job->state == JOB_CANCELLING)
-            job_enter(self, job, JOB_CANCELLED);
-        else
-            job_requeue(self, job);
+        lease_take_back(self, job);
     }
     while (!ag_list_is_empty(&kept))
         ag_list_append(&worker->held, kept.next);

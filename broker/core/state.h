@@ -576,12 +576,14 @@ bool lease_take(core_t *self, struct job *job, struct offer *offer);
  */
 bool lease_adopt(core_t *self, struct job *job, struct session *worker,
                  const struct proto_token *token);
+void lease_take_back(core_t *self, struct job *job);
 void lease_lose(core_t *self, struct job *job);
 void lease_revoke(core_t *self, struct job *job);
 void lease_release(struct job *job); /* only for job_enter() */
 void on_credit(core_t *self, struct session *worker, const struct proto_credit *credit);
 int on_results(core_t *self, struct session *worker, const struct proto_results *results);
 void on_progress(core_t *self, struct session *worker, const struct proto_progress *progress);
+void on_unsent(core_t *self, struct session *worker, const struct proto_tokens *unsent);
 
 /* sleep.c */
 struct sleep_sums {

@@ -140,6 +140,18 @@ static void token(struct sim *self, const struct effect *effect, enum ag_message
     net_send_down(self, effect->peer, &self->out);
 }
 
+/* Whoever sends finds out, often, that the connection is not there any more. */
+static void note_unsent(struct sim *self, const struct effect *effect)
+{
+    const struct conn *conn = net_find(self, effect->peer);
+
+    if (conn == NULL || conn->is_current || self->unsent_count == SIM_UNSENT_MAX ||
+        !chance(self, 70))
+        return;
+    self->unsent[self->unsent_count++] =
+        (struct sim_unsent){.number = effect->peer, .token = effect->run.token};
+}
+
 static void carry_out(struct sim *self, const struct effect *effect)
 {
     struct conn *conn;
@@ -170,6 +182,7 @@ static void carry_out(struct sim *self, const struct effect *effect)
         self->out.jobs.count = 1;
         self->out.jobs.items[0] = effect->run;
         net_send_down(self, effect->peer, &self->out);
+        note_unsent(self, effect);
         break;
     case EFFECT_STOP:
         token(self, effect, AG_STOP);
@@ -205,6 +218,8 @@ static void carry_out(struct sim *self, const struct effect *effect)
     }
 }
 
+static void take_back_unsent(struct sim *self);
+
 static void step(struct sim *self, struct core_event *event)
 {
     const struct effects *effects;
@@ -224,6 +239,23 @@ static void step(struct sim *self, struct core_event *event)
     broken = core_broken_invariant(self->core);
     if (broken != NULL)
         sim_broken(self, "the core: %s", broken);
+    take_back_unsent(self);
+}
+
+static void take_back_unsent(struct sim *self)
+{
+    while (self->unsent_count > 0) {
+        const struct sim_unsent *last = &self->unsent[--self->unsent_count];
+        const struct conn *conn = net_find(self, last->number);
+        struct proto_tokens tokens = {.count = 1};
+
+        tokens.items[0] = last->token;
+        if (conn != NULL && conn->role != 0)
+            step(self, &(struct core_event){.type = CORE_UNSENT,
+                                            .peer = conn->number,
+                                            .instance = conn->instance,
+                                            .unsent = &tokens});
+    }
 }
 
 /* ---- messages ----------------------------------------------------------------------------------

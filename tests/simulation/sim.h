@@ -60,6 +60,13 @@ struct conn {
     bool is_current;
 };
 
+/* An attempt whose worker's connection was gone when it was to be sent. */
+struct sim_unsent {
+    uint32_t number; /* of the connection */
+    struct proto_token token;
+};
+enum { SIM_UNSENT_MAX = 64 };
+
 /* A worker's or client's end of its connection. */
 struct peer {
     struct conn *conn;      /* the current one */
@@ -219,6 +226,8 @@ struct sim {
     uint64_t appended, committed, durable_records; /* numbers of records */
     struct step_end *ends; /* of the steps of this life that wrote records */
     size_t ends_count, ends_capacity, ends_committed;
+    struct sim_unsent unsent[SIM_UNSENT_MAX];
+    unsigned unsent_count;
     struct proto in, out;
     struct ag_buffer frame, text;
     /* the others */

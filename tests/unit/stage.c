@@ -365,6 +365,17 @@ void stage_credit(struct stage *self, unsigned peer, unsigned instance, unsigned
     stage_step(self, &event);
 }
 
+void stage_unsent(struct stage *self, unsigned peer, unsigned job, unsigned attempt)
+{
+    struct proto_tokens list = {.count = 1};
+    struct core_event event = {
+        .type = CORE_UNSENT, .peer = peer, .instance = stage_id(peer), .unsent = &list};
+
+    list.items[0] =
+        (struct proto_token){.job = stage_id(job), .epoch = self->config.epoch, .attempt = attempt};
+    stage_step(self, &event);
+}
+
 void stage_worker(struct stage *self, unsigned peer, unsigned slots)
 {
     stage_hello(self, peer, peer, PROTO_WORKER, "fetch", NULL);

@@ -78,6 +78,7 @@ struct proto_group stage_group(unsigned id, enum proto_policy policy);
 
 void stage_result(struct stage *self, unsigned peer, unsigned instance, unsigned job,
                   unsigned attempt, enum proto_outcome outcome, const char *type, bool retryable);
+void stage_unsent(struct stage *self, unsigned peer, unsigned job, unsigned attempt);
 void stage_seal(struct stage *self, unsigned peer, unsigned group);
 void stage_cancel(struct stage *self, unsigned peer, unsigned target);
 void stage_watch(struct stage *self, unsigned peer, unsigned target, uint64_t cursor,

@@ -238,6 +238,45 @@ static void a_job_that_kills_three_workers_is_poison(void **state)
                         "20: events 0 1.3=failed(lost.worker)(lost.worker)(lost.worker) end\n");
 }
 
+static void what_cannot_be_sent_goes_to_another_and_costs_nothing(void **state)
+{
+    struct stage *stage = worker_and_client(state, 2);
+
+    submit_one(stage, (struct stage_job){.id = 1});
+    stage_unsent(stage, 10, 1, 1);
+    submit_one(stage, (struct stage_job){.id = 2}); /* its credit is worth nothing any more */
+    stage_expect(stage, "10: run 1.1\n20: accepted 1\n20: accepted 1\n");
+    stage_worker(stage, 11, 2);
+    stage_unsent(stage, 11, 1, 1); /* late news of another's */
+    stage_expect(stage, "11: welcome\n11: run 1.2\n11: run 2.1\n");
+    stage_result(stage, 11, 11, 1, 2, PROTO_SUCCEEDED, NULL, false);
+    stage_watch(stage, 20, 1, 0, 10, ALL);
+    stage_expect(stage, "11: recorded 1.2\n20: events 0 1.2=succeeded end\n");
+}
+
+/* Four workers die at once, their host did: a job must not go through their hands and be poison. */
+static void workers_that_died_at_once_poison_nothing(void **state)
+{
+    struct stage *stage = worker_and_client(state, 1);
+
+    for (unsigned worker = 11; worker <= 13; worker++)
+        stage_worker(stage, worker, 1);
+    stage_expect(stage, "11: welcome\n12: welcome\n13: welcome\n");
+    submit_one(stage, (struct stage_job){.id = 1});
+    stage_unsent(stage, 10, 1, 1);
+    stage_unsent(stage, 11, 1, 2);
+    stage_unsent(stage, 12, 1, 3);
+    stage_unsent(stage, 13, 1, 4);
+    stage_say(stage, 20, 20, CORE_ALIVE);
+    stage_wait(stage, 2000);
+    stage_say(stage, 20, 20, CORE_ALIVE);
+    stage_wait(stage, 1000);
+    stage_expect(stage, "10: run 1.1\n20: accepted 1\n11: run 1.2\n12: run 1.3\n13: run 1.4\n"
+                        "10: close\n13: close\n12: close\n11: close\n");
+    stage_worker(stage, 14, 1);
+    stage_expect(stage, "14: welcome\n14: run 1.5\n");
+}
+
 static void a_worker_that_reconnects_keeps_what_it_holds(void **state)
 {
     struct stage *stage = worker_and_client(state, 3);
@@ -622,6 +661,8 @@ int main(void)
         STORY(selectors_decide_before_the_worker_does),
         STORY(a_silent_worker_loses_its_jobs_to_another),
         STORY(a_job_that_kills_three_workers_is_poison),
+        STORY(what_cannot_be_sent_goes_to_another_and_costs_nothing),
+        STORY(workers_that_died_at_once_poison_nothing),
         STORY(a_worker_that_reconnects_keeps_what_it_holds),
         STORY(what_a_worker_holds_without_right_is_stopped),
         STORY(a_released_attempt_burns_no_try),
