@@ -240,14 +240,6 @@ static int take_job(struct load *self, sqlite3_stmt *row)
     return rc < 0 ? rc : take_job_news(self, row, &record);
 }
 
-/* No result is not an empty one. */
-static struct ag_bytes read_some(sqlite3_stmt *row, int at)
-{
-    struct ag_bytes bytes = sql_column_bytes(row, at);
-
-    return bytes.size > 0 ? bytes : (struct ag_bytes){0};
-}
-
 static int take_outcome(struct load *self, sqlite3_stmt *row)
 {
     struct record record = {.type = RECORD_END, .number = sql_column(row, 1)};
@@ -263,8 +255,8 @@ static int take_outcome(struct load *self, sqlite3_stmt *row)
     record.end.queued_ms = (uint32_t)sql_column(row, 9);
     record.end.run_ms = (uint32_t)sql_column(row, 10);
     record.end.since_unix_ms = sql_column(row, 11);
-    record.end.result = read_some(row, 12);
-    record.end.error = read_some(row, 13);
+    record.end.result = sql_column_optional(row, 12);
+    record.end.error = sql_column_optional(row, 13);
     record.end.attempts_count = (uint32_t)sql_column(row, 14);
     record.end.attempts = sql_column_bytes(row, 15);
     return give(self, sql_column(row, 0), &record);

@@ -69,3 +69,9 @@ struct ag_bytes sql_column_bytes(sqlite3_stmt *statement, int at)
     return data != NULL ? ag_bytes_of(data, (size_t)sqlite3_column_bytes(statement, at))
                         : ag_bytes_of_text("");
 }
+
+struct ag_bytes sql_column_optional(sqlite3_stmt *statement, int at)
+{
+    return sqlite3_column_type(statement, at) != SQLITE_NULL ? sql_column_bytes(statement, at)
+                                                             : (struct ag_bytes){0};
+}

@@ -48,6 +48,15 @@ static inline void sql_bind_blob(sqlite3_stmt *statement, int at, struct ag_byte
         sqlite3_bind_blob64(statement, at, value.data, value.size, SQLITE_STATIC);
 }
 
+/* Bytes that may be absent (NULL) or empty, which is not the same. */
+static inline void sql_bind_optional(sqlite3_stmt *statement, int at, struct ag_bytes value)
+{
+    if (value.data == NULL)
+        sqlite3_bind_null(statement, at);
+    else
+        sqlite3_bind_blob64(statement, at, value.data, value.size, SQLITE_STATIC);
+}
+
 static inline void sql_bind_text(sqlite3_stmt *statement, int at, struct ag_bytes value)
 {
     if (value.size == 0)
@@ -64,5 +73,8 @@ static inline uint64_t sql_column(sqlite3_stmt *statement, int at)
 
 /* Text as well; empty for NULL. It lives until the next step. */
 struct ag_bytes sql_column_bytes(sqlite3_stmt *statement, int at);
+
+/* No data for NULL. */
+struct ag_bytes sql_column_optional(sqlite3_stmt *statement, int at);
 
 #endif

@@ -184,8 +184,8 @@ static int apply_end(tables_t *self, uint64_t number, const struct record *recor
     sql_bind(insert, 9, record->end.queued_ms);
     sql_bind(insert, 10, record->end.run_ms);
     sql_bind(insert, 11, record->end.since_unix_ms);
-    sql_bind_blob(insert, 12, record->end.result);
-    sql_bind_blob(insert, 13, record->end.error);
+    sql_bind_optional(insert, 12, record->end.result);
+    sql_bind_optional(insert, 13, record->end.error);
     sql_bind(insert, 14, record->end.attempts_count);
     sql_bind_blob(insert, 15, record->end.attempts);
     return sql_run(self->db, insert, err);
