@@ -327,18 +327,29 @@ static void tell(struct history *self)
     stage_step(self->stage, &event);
 }
 
+static void end_turn(struct history *self)
+{
+    if (self->appended == self->turns[self->turns_count - 1])
+        return;
+    assert_true(self->turns_count < HISTORY_TURNS_MAX);
+    self->turns[self->turns_count++] = self->appended;
+}
+
 /* commit(), with all that store.h promises of it. */
 static int commit(struct history *self, struct argosy_error *err)
 {
     struct store *store = self->store;
     bool was_calling = is_calling(store), was_full = store->is_full;
-    int rc = self->rc < 0 ? self->rc : store->commit(store, err);
-    uint64_t now = store->committed(store);
+    uint64_t now;
+    int rc;
 
-    if (self->rc < 0) {
+    if (self->rc < 0) { /* of append(): there is no turn to end */
         *err = self->err;
-        return rc;
+        return self->rc;
     }
+    end_turn(self);
+    rc = store->commit(store, err);
+    now = store->committed(store);
     assert_in_range(now, self->told, self->appended);
     if (was_calling && rc == 0 && now == self->told && store->is_full == was_full)
         fail_msg("the fd called, and there is nothing new");
@@ -362,15 +373,9 @@ int history_hear(struct history *self, struct argosy_error *err)
 
 int history_turn(struct history *self, struct argosy_error *err)
 {
-    uint64_t before = self->turns[self->turns_count - 1];
-
     for (unsigned acts = 1 + below(self, ACTS_MAX); acts > 0; acts--)
         history_act(self);
     self->now = self->stage->now;
-    if (self->appended > before && self->rc == 0) {
-        assert_true(self->turns_count < HISTORY_TURNS_MAX);
-        self->turns[self->turns_count++] = self->appended;
-    }
     return history_hear(self, err);
 }
 
@@ -491,6 +496,7 @@ int history_begin(struct history *self, struct store *store, struct argosy_error
     int rc;
 
     assert_true(store->epoch > self->epoch);
+    self->epoch = store->epoch;
     self->store = store;
     set_the_stage(self);
     rc = store->load(store, take, &loading, err);
@@ -499,7 +505,6 @@ int history_begin(struct history *self, struct store *store, struct argosy_error
         history_end(self);
         return rc;
     }
-    self->epoch = store->epoch;
     self->loaded = loading.journal.size;
     compare(self, &loading.journal);
     begin(self, &loading.journal);
