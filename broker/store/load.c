@@ -68,8 +68,8 @@ static int no_memory(struct load *self)
 static int unsound(struct load *self, const char *what, uint64_t number)
 {
     return ag_fail(self->err, ARGOSY_EIO,
-                   "the store is not sound: %s %llu: argosy check tells more", what,
-                   (unsigned long long)number);
+                   "the store %s is not sound: %s %llu: argosy check tells more",
+                   sqlite3_db_filename(self->tables->db, "main"), what, (unsigned long long)number);
 }
 
 static int give(struct load *self, uint64_t number, const struct record *record)
@@ -142,7 +142,8 @@ static int read_templates(struct load *self)
     return rc;
 }
 
-/* Each life adds some, and what one had may never come back. */
+/* Each life adds some, and what one had may never come back. What cannot be deleted now (a full
+ * disk, somebody else who writes) can be the next time. */
 static int delete_unused_templates(struct load *self)
 {
     sqlite3_stmt *delete;
@@ -161,7 +162,7 @@ static int delete_unused_templates(struct load *self)
     if (rc < 0)
         tables_rollback(self->tables);
     sqlite3_finalize(delete);
-    return rc;
+    return rc == ARGOSY_EFULL || rc == ARGOSY_EAGAIN ? 0 : rc;
 }
 
 static int remember_batch(struct load *self, uint64_t number, const struct ag_id *id)
@@ -381,14 +382,17 @@ static int delete_forgotten(tables_t *self, struct argosy_error *err)
 
     if (rc < 0 || count == 0)
         return rc;
-    return sql_exec(self->db,
-                    "BEGIN IMMEDIATE;"
-                    "CREATE TEMP TABLE old AS SELECT job.number AS number FROM job JOIN batch"
-                    " ON batch.number = job.batch WHERE batch.forgotten IS NOT NULL;"
-                    "DELETE FROM outcome WHERE job IN (SELECT number FROM old);"
-                    "DELETE FROM job WHERE number IN (SELECT number FROM old);"
-                    "DELETE FROM batch WHERE forgotten IS NOT NULL; DROP TABLE old; COMMIT",
-                    "clean", err);
+    rc = sql_exec(self->db,
+                  "BEGIN IMMEDIATE;"
+                  "CREATE TEMP TABLE old AS SELECT job.number AS number FROM job JOIN batch"
+                  " ON batch.number = job.batch WHERE batch.forgotten IS NOT NULL;"
+                  "DELETE FROM outcome WHERE job IN (SELECT number FROM old);"
+                  "DELETE FROM job WHERE number IN (SELECT number FROM old);"
+                  "DELETE FROM batch WHERE forgotten IS NOT NULL; DROP TABLE old; COMMIT",
+                  "clean", err);
+    if (rc < 0)
+        tables_rollback(self);
+    return rc;
 }
 
 int tables_load(tables_t *self, store_take_fn *take, void *arg, uint64_t *last,
