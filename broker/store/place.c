@@ -16,7 +16,7 @@
 /* linux/magic.h lacks these. */
 enum { CIFS_MAGIC = 0xFF534D42, GLUSTER_MAGIC = 0x65735546, CEPH_MAGIC = 0x00c36400 };
 
-static const char *network_name(unsigned long type)
+const char *place_network_name(unsigned long type)
 {
     switch ((unsigned)type) {
     case NFS_SUPER_MAGIC:
@@ -74,7 +74,7 @@ static int check_file_system(const char *folder, struct argosy_error *err)
     if (statfs(folder, &found) < 0)
         return ag_fail(err, ARGOSY_EIO, "cannot look at the store's directory %s: %s", folder,
                        strerror(errno));
-    network = network_name((unsigned long)found.f_type);
+    network = place_network_name((unsigned long)found.f_type);
     if (network == NULL)
         return 0;
     return ag_fail(err, ARGOSY_EINVAL,

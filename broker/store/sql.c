@@ -10,17 +10,25 @@ static int code_of(int rc)
         return ARGOSY_EAGAIN;
     case SQLITE_NOMEM:
         return ARGOSY_ENOMEM;
+    case SQLITE_NOTADB:
+        return ARGOSY_EINVAL;
     default: /* the index of the WAL lives in a file of its own */
         return rc == SQLITE_IOERR_SHMSIZE ? ARGOSY_EFULL : ARGOSY_EIO;
     }
 }
 
+int sql_code(sqlite3 *db)
+{
+    return code_of(sqlite3_extended_errcode(db));
+}
+
 int sql_fail(sqlite3 *db, const char *doing, struct argosy_error *err)
 {
     int rc = sqlite3_extended_errcode(db);
+    const char *name = db != NULL ? sqlite3_db_filename(db, "main") : NULL;
 
-    return ag_fail(err, code_of(rc), "cannot %s the store: %s (SQLite %d)", doing,
-                   sqlite3_errmsg(db), rc);
+    return ag_fail(err, code_of(rc), "cannot %s the store %s: %s (SQLite %d)", doing,
+                   name != NULL && name[0] != '\0' ? name : "in memory", sqlite3_errmsg(db), rc);
 }
 
 int sql_exec(sqlite3 *db, const char *sql, const char *doing, struct argosy_error *err)

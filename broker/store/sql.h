@@ -10,11 +10,13 @@
 #include "common/bytes.h"
 #include "common/error.h"
 
-/* Fills err from the connection's last error. ARGOSY_EFULL: the disk is full; ARGOSY_EAGAIN:
- * somebody else writes; ARGOSY_ENOMEM; else ARGOSY_EIO. */
+/* Our code of the connection's last error. ARGOSY_EFULL: the disk is full; ARGOSY_EAGAIN: somebody
+ * else writes; ARGOSY_EINVAL: not a database; ARGOSY_ENOMEM; else ARGOSY_EIO. */
+int sql_code(sqlite3 *db);
+
+/* The error is told as "cannot `doing` the store PATH: ...". */
 int sql_fail(sqlite3 *db, const char *doing, struct argosy_error *err);
 
-/* The error is told as "cannot `doing` the store: ...". */
 int sql_exec(sqlite3 *db, const char *sql, const char *doing, struct argosy_error *err);
 
 int sql_prepare(sqlite3 *db, const char *sql, sqlite3_stmt **out, struct argosy_error *err);

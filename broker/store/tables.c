@@ -421,6 +421,8 @@ uint64_t tables_surprises(const tables_t *self)
 /* ---- life --------------------------------------------------------------------------------------
  */
 
+enum { APPLICATION_ID = 0x41726779 };
+
 static int make(tables_t *self, struct argosy_error *err)
 {
     int rc = sql_exec(self->db, "BEGIN IMMEDIATE", "make", err);
@@ -436,18 +438,16 @@ static int make(tables_t *self, struct argosy_error *err)
     return rc;
 }
 
-/* One that was never finished has no tables: it is begun anew. */
 static int check_format(tables_t *self, const char *path, struct argosy_error *err)
 {
-    uint64_t tables, format = 0;
-    int rc = sql_number(self->db, "SELECT count(*) FROM sqlite_schema", &tables, err);
+    uint64_t application, format = 0;
+    int rc = sql_number(self->db, "PRAGMA application_id", &application, err);
 
+    if (rc == 0 && application == APPLICATION_ID)
+        rc = sql_number(self->db, "SELECT value FROM meta WHERE key = 'format'", &format, err);
     if (rc < 0)
         return rc;
-    if (tables == 0)
-        return make(self, err);
-    if (sql_number(self->db, "SELECT value FROM meta WHERE key = 'format'", &format, NULL) < 0 ||
-        format == 0)
+    if (format == 0)
         return ag_fail(err, ARGOSY_EINVAL, "%s is a database of something else", path);
     if (format > TABLES_FORMAT)
         return ag_fail(err, ARGOSY_EINVAL,
@@ -457,18 +457,27 @@ static int check_format(tables_t *self, const char *path, struct argosy_error *e
     return 0;
 }
 
+/* What is not ours stays as it is: nothing is changed before check_format(). A store that was never
+ * finished has no tables: it is begun anew. */
 static int set_up(tables_t *self, const char *path, struct argosy_error *err)
 {
+    uint64_t tables = 0;
+    int rc = sql_exec(self->db, "PRAGMA busy_timeout = 1000", "open", err);
+
+    if (rc == 0)
+        rc = sql_number(self->db, "SELECT count(*) FROM sqlite_schema", &tables, err);
+    if (rc == 0 && tables > 0)
+        rc = check_format(self, path, err);
     /* FULL: a commit is on the disk when it returns, the log is not only intact. The log begins
      * anew after each checkpoint and is cut when it has grown (reliability.md 1.4). */
-    int rc = sql_exec(self->db,
-                      "PRAGMA busy_timeout = 1000; PRAGMA journal_mode = WAL;"
+    if (rc == 0)
+        rc = sql_exec(self->db,
+                      "PRAGMA journal_mode = WAL;"
                       "PRAGMA synchronous = FULL; PRAGMA journal_size_limit = 16777216;"
                       "PRAGMA temp_store = MEMORY; PRAGMA cache_size = -16384",
                       "open", err);
-
-    if (rc == 0)
-        rc = check_format(self, path, err);
+    if (rc == 0 && tables == 0)
+        rc = make(self, err);
     for (int i = 0; rc == 0 && i < STATEMENTS_COUNT; i++)
         rc = sql_prepare(self->db, sql[i], &self->sql[i], err);
     return rc;
@@ -486,8 +495,9 @@ int tables_open(tables_t **out, const char *path, struct argosy_error *err)
     if (sqlite3_open_v2(path, &self->db,
                         SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX,
                         NULL) != SQLITE_OK)
-        rc = ag_fail(err, ARGOSY_EIO, "cannot open %s: %s", path,
-                     self->db != NULL ? sqlite3_errmsg(self->db) : "no memory");
+        rc = self->db != NULL ? ag_fail(err, sql_code(self->db), "cannot open the store %s: %s",
+                                        path, sqlite3_errmsg(self->db))
+                              : ag_fail(err, ARGOSY_ENOMEM, "no memory for a store");
     else
         rc = set_up(self, path, err);
     if (rc < 0)
