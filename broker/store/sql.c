@@ -70,6 +70,41 @@ int sql_number(sqlite3 *db, const char *sql, uint64_t *out, struct argosy_error 
     return rc;
 }
 
+static int write_again(sqlite3_file *file)
+{
+    char block[1 << 14];
+    sqlite3_int64 size = 0;
+    int rc = file->pMethods->xFileSize(file, &size), bytes;
+
+    for (sqlite3_int64 at = 0; rc == SQLITE_OK && at < size; at += bytes) {
+        bytes = size - at < (sqlite3_int64)sizeof block ? (int)(size - at) : (int)sizeof block;
+        rc = file->pMethods->xRead(file, block, bytes, at);
+        if (rc == SQLITE_OK)
+            rc = file->pMethods->xWrite(file, block, bytes, at);
+    }
+    if (rc == SQLITE_OK && size > 0)
+        rc = file->pMethods->xSync(file, SQLITE_SYNC_NORMAL);
+    return rc;
+}
+
+/* A transaction keeps others from writing meanwhile; it also opens the log. */
+int sql_write_log_again(sqlite3 *db, struct argosy_error *err)
+{
+    sqlite3_file *log = NULL;
+    int rc = sql_exec(db, "BEGIN IMMEDIATE", "open", err);
+
+    if (rc < 0)
+        return rc;
+    rc = sqlite3_file_control(db, "main", SQLITE_FCNTL_JOURNAL_POINTER, &log);
+    if (rc == SQLITE_OK && log->pMethods != NULL)
+        rc = write_again(log);
+    if (rc != SQLITE_OK)
+        rc = ag_fail(err, code_of(rc), "cannot write to the log of the store %s (SQLite %d)",
+                     sqlite3_db_filename(db, "main"), rc);
+    sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL);
+    return rc;
+}
+
 struct ag_bytes sql_column_bytes(sqlite3_stmt *statement, int at)
 {
     const void *data = sqlite3_column_blob(statement, at);

@@ -27,6 +27,11 @@ int sql_run(sqlite3 *db, sqlite3_stmt *statement, struct argosy_error *err);
 /* The one number that it gives; 0 for none. */
 int sql_number(sqlite3 *db, const char *sql, uint64_t *out, struct argosy_error *err);
 
+/* Writes the log (WAL) once more, as it is read, and syncs it. After a sync that failed, the system
+ * may show bytes that are not on the disk and that no later sync writes, for they count as clean;
+ * what is built on them would be lost with them when the power fails. */
+int sql_write_log_again(sqlite3 *db, struct argosy_error *err);
+
 static inline void sql_bind(sqlite3_stmt *statement, int at, uint64_t value)
 {
     sqlite3_bind_int64(statement, at, (sqlite3_int64)value);

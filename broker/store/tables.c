@@ -476,8 +476,8 @@ static int set_up(tables_t *self, const char *path, struct argosy_error *err)
                       "PRAGMA synchronous = FULL; PRAGMA journal_size_limit = 16777216;"
                       "PRAGMA temp_store = MEMORY; PRAGMA cache_size = -16384",
                       "open", err);
-    if (rc == 0 && tables == 0)
-        rc = make(self, err);
+    if (rc == 0)
+        rc = tables > 0 ? sql_write_log_again(self->db, err) : make(self, err);
     for (int i = 0; rc == 0 && i < STATEMENTS_COUNT; i++)
         rc = sql_prepare(self->db, sql[i], &self->sql[i], err);
     return rc;
