@@ -182,9 +182,11 @@ static int remember_batch(struct load *self, uint64_t number, const struct ag_id
 
 static const struct ag_id *id_of_batch(const struct load *self, uint64_t number)
 {
-    const struct batch_id *found = bsearch(&number, self->batches, self->batches_count,
-                                           sizeof *self->batches, compare_numbers);
+    const struct batch_id *found = NULL;
 
+    if (self->batches_count > 0) /* else there is no array to search */
+        found = bsearch(&number, self->batches, self->batches_count, sizeof *self->batches,
+                        compare_numbers);
     return found != NULL ? &found->id : NULL;
 }
 

@@ -380,7 +380,7 @@ static void room_ends_at_any_moment(void **state)
     unsigned refused = 0, full = 0;
 
     (void)state;
-    for (uint64_t room = 0; room < 160 * KILO; room += 3 * KILO) {
+    for (uint64_t room = 0; room < 160 * KILO; room += 5 * KILO) {
         struct argosy_error err = {0};
         struct suite self;
         int rc;
