@@ -12,7 +12,10 @@ static int code_of(int rc)
         return ARGOSY_ENOMEM;
     case SQLITE_NOTADB:
         return ARGOSY_EINVAL;
-    default: /* the index of the WAL lives in a file of its own */
+    default:
+        if (rc == SQLITE_IOERR_NOMEM)
+            return ARGOSY_ENOMEM;
+        /* the index of the WAL lives in a file of its own */
         return rc == SQLITE_IOERR_SHMSIZE ? ARGOSY_EFULL : ARGOSY_EIO;
     }
 }

@@ -27,14 +27,26 @@ static inline void folder_empty(const struct folder *self)
         closedir(listing);
 }
 
-static inline struct folder folder_new(void)
+static inline struct folder folder_new_in(const char *where)
 {
-    struct folder self = {.path = "/tmp/argosy-store-XXXXXX"};
+    struct folder self;
 
+    snprintf(self.path, sizeof self.path, "%s/argosy-store-XXXXXX", where);
     if (mkdtemp(self.path) == NULL)
         abort();
     snprintf(self.store, sizeof self.store, "%s/jobs.db", self.path);
     return self;
+}
+
+static inline struct folder folder_new(void)
+{
+    return folder_new_in("/tmp");
+}
+
+/* Where a sync costs nothing, if there is such a place. */
+static inline struct folder folder_new_in_memory(void)
+{
+    return folder_new_in(access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
 }
 
 static inline void folder_remove(const struct folder *self)
