@@ -90,7 +90,8 @@ static int write_again(sqlite3_file *file)
     return rc;
 }
 
-/* A transaction keeps others from writing meanwhile; it also opens the log. */
+/* A transaction keeps others from writing meanwhile; it also opens the log. After an error it is
+ * left open: the connection is of no use any more. */
 int sql_write_log_again(sqlite3 *db, struct argosy_error *err)
 {
     sqlite3_file *log = NULL;
@@ -101,11 +102,10 @@ int sql_write_log_again(sqlite3 *db, struct argosy_error *err)
     rc = sqlite3_file_control(db, "main", SQLITE_FCNTL_JOURNAL_POINTER, &log);
     if (rc == SQLITE_OK && log->pMethods != NULL)
         rc = write_again(log);
-    if (rc != SQLITE_OK)
-        rc = ag_fail(err, code_of(rc), "cannot write to the log of the store %s (SQLite %d)",
-                     sqlite3_db_filename(db, "main"), rc);
-    sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL);
-    return rc;
+    if (rc == SQLITE_OK)
+        return sql_exec(db, "ROLLBACK", "open", err); /* or what follows would never be committed */
+    return ag_fail(err, code_of(rc), "cannot write to the log of the store %s (SQLite %d)",
+                   sqlite3_db_filename(db, "main"), rc);
 }
 
 struct ag_bytes sql_column_bytes(sqlite3_stmt *statement, int at)
