@@ -20,7 +20,7 @@
 enum { TURNS = 5, WAIT_MS = 20000, CHECKPOINT_PAGES = 12 };
 
 #ifdef __OPTIMIZE__
-enum { STEP = 80 }; /* the larger, the more are tried */
+enum { STEP = 300 }; /* the larger, the more are tried */
 #else
 enum { STEP = 20 };
 #endif
