@@ -58,6 +58,7 @@ struct reactor {
     int64_t hold_until; /* nobody is judged silent before: we were not there ourselves */
     int64_t stop_by;    /* after the first signal; 0 before */
     uint64_t in_order;  /* records that the core knows to be durable */
+    uint64_t steps;     /* of the core */
     bool is_full;       /* the store, as the core knows it */
     uint64_t rejected;  /* messages that never reached the core */
     struct proto in;

@@ -15,7 +15,10 @@ int ag_map_init(struct ag_map *self, uint64_t seed)
 {
     *self = (struct ag_map){.size = BUCKETS_FIRST, .seed = seed};
     self->buckets = calloc(self->size, sizeof(struct ag_map_node *));
-    return self->buckets ? 0 : ARGOSY_ENOMEM;
+    if (self->buckets != NULL)
+        return 0;
+    self->size = 0; /* so that it may be walked and ended like any other */
+    return ARGOSY_ENOMEM;
 }
 
 void ag_map_fini(struct ag_map *self)

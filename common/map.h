@@ -21,7 +21,7 @@ struct ag_map {
     uint64_t seed;
 };
 
-/* ARGOSY_ENOMEM. */
+/* ARGOSY_ENOMEM: it is empty, and only ag_map_next() and ag_map_fini() may follow. */
 int ag_map_init(struct ag_map *self, uint64_t seed);
 
 /* Forgets the nodes; their owners free them. */

@@ -67,8 +67,8 @@ static int no_memory(struct load *self)
 
 static int unsound(struct load *self, const char *what, uint64_t number)
 {
-    return ag_fail(self->err, ARGOSY_EIO, "the store is not sound: %s %llu cannot be read", what,
-                   (unsigned long long)number);
+    return ag_fail(self->err, ARGOSY_EIO, "the store %s is not sound: %s %llu cannot be read",
+                   sqlite3_db_filename(self->tables->db, "main"), what, (unsigned long long)number);
 }
 
 static int give(struct load *self, uint64_t number, const struct record *record)
@@ -141,7 +141,8 @@ static int read_templates(struct load *self)
     return rc;
 }
 
-/* Each life adds some, and what one had may never come back. */
+/* Each life adds some, and what one had may never come back. What cannot be deleted now (a full
+ * disk, somebody else who writes) can be the next time. */
 static int delete_unused_templates(struct load *self)
 {
     sqlite3_stmt *delete;
@@ -160,7 +161,7 @@ static int delete_unused_templates(struct load *self)
     if (rc < 0)
         tables_rollback(self->tables);
     sqlite3_finalize(delete);
-    return rc;
+    return rc == ARGOSY_EFULL || rc == ARGOSY_EAGAIN ? 0 : rc;
 }
 
 static int remember_batch(struct load *self, uint64_t number, const struct ag_id *id)
@@ -246,14 +247,6 @@ static int take_job(struct load *self, sqlite3_stmt *row)
     return rc < 0 ? rc : take_job_news(self, row, &record);
 }
 
-/* No result is not an empty one. */
-static struct ag_bytes read_some(sqlite3_stmt *row, int at)
-{
-    struct ag_bytes bytes = sql_column_bytes(row, at);
-
-    return bytes.size > 0 ? bytes : (struct ag_bytes){0};
-}
-
 /* The core believes what it is given. */
 static bool is_sound_end(const struct record *record)
 {
@@ -278,8 +271,8 @@ static int take_outcome(struct load *self, sqlite3_stmt *row)
     record.end.queued_ms = (uint32_t)sql_column(row, 9);
     record.end.run_ms = (uint32_t)sql_column(row, 10);
     record.end.since_unix_ms = sql_column(row, 11);
-    record.end.result = read_some(row, 12);
-    record.end.error = read_some(row, 13);
+    record.end.result = sql_column_optional(row, 12);
+    record.end.error = sql_column_optional(row, 13);
     record.end.spent = (enum budget_scope)sql_column(row, 14);
     record.end.attempts_count = (uint32_t)sql_column(row, 15);
     record.end.attempts = sql_column_bytes(row, 16);
@@ -421,14 +414,17 @@ static int delete_forgotten(tables_t *self, struct argosy_error *err)
 
     if (rc < 0 || count == 0)
         return rc;
-    return sql_exec(self->db,
-                    "BEGIN IMMEDIATE;"
-                    "CREATE TEMP TABLE old AS SELECT job.number AS number FROM job JOIN batch"
-                    " ON batch.number = job.batch WHERE batch.forgotten IS NOT NULL;"
-                    "DELETE FROM outcome WHERE job IN (SELECT number FROM old);"
-                    "DELETE FROM job WHERE number IN (SELECT number FROM old);"
-                    "DELETE FROM batch WHERE forgotten IS NOT NULL; DROP TABLE old; COMMIT",
-                    "clean", err);
+    rc = sql_exec(self->db,
+                  "BEGIN IMMEDIATE;"
+                  "CREATE TEMP TABLE old AS SELECT job.number AS number FROM job JOIN batch"
+                  " ON batch.number = job.batch WHERE batch.forgotten IS NOT NULL;"
+                  "DELETE FROM outcome WHERE job IN (SELECT number FROM old);"
+                  "DELETE FROM job WHERE number IN (SELECT number FROM old);"
+                  "DELETE FROM batch WHERE forgotten IS NOT NULL; DROP TABLE old; COMMIT",
+                  "clean", err);
+    if (rc < 0)
+        tables_rollback(self);
+    return rc;
 }
 
 static int read_all(struct load *self)

@@ -1,11 +1,10 @@
 /* Which store a text like "sqlite:PATH" names. */
-#include <errno.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
+#include "broker/store/place.h"
 #include "broker/store/store.h"
 #include "common/error.h"
 
@@ -42,14 +41,14 @@ static int default_path(char path[PATH_MAX], struct argosy_error *err)
 static int make_parents(const char *path, struct argosy_error *err)
 {
     char folder[PATH_MAX];
+    int rc = 0;
 
-    for (const char *slash = strchr(path + 1, '/'); slash != NULL; slash = strchr(slash + 1, '/')) {
+    for (const char *slash = strchr(path + 1, '/'); rc == 0 && slash != NULL;
+         slash = strchr(slash + 1, '/')) {
         snprintf(folder, sizeof folder, "%.*s", (int)(slash - path), path);
-        if (mkdir(folder, 0700) < 0 && errno != EEXIST)
-            return ag_fail(err, ARGOSY_EIO, "cannot make %s for the store: %s", folder,
-                           strerror(errno));
+        rc = place_make_folder(folder, err);
     }
-    return 0;
+    return rc;
 }
 
 int store_path(const char *text, char path[PATH_MAX], struct argosy_error *err)

@@ -16,7 +16,7 @@
 /* linux/magic.h lacks these. */
 enum { CIFS_MAGIC = 0xFF534D42, GLUSTER_MAGIC = 0x65735546, CEPH_MAGIC = 0x00c36400 };
 
-static const char *network_name(unsigned long type)
+const char *place_network_name(unsigned long type)
 {
     switch ((unsigned)type) {
     case NFS_SUPER_MAGIC:
@@ -48,11 +48,11 @@ static int name_of(const struct place *self, const char *what, char name[PATH_MA
     return snprintf(name, PATH_MAX, "%s.%s", self->path, what);
 }
 
-static int make_folder(const struct place *self, char folder[PATH_MAX], struct argosy_error *err)
+static void folder_of(const char *path, char folder[PATH_MAX])
 {
     char *slash;
 
-    snprintf(folder, PATH_MAX, "%s", self->path);
+    snprintf(folder, PATH_MAX, "%s", path);
     slash = strrchr(folder, '/');
     if (slash == NULL)
         snprintf(folder, PATH_MAX, ".");
@@ -60,10 +60,32 @@ static int make_folder(const struct place *self, char folder[PATH_MAX], struct a
         slash[1] = '\0';
     else
         *slash = '\0';
-    if (mkdir(folder, 0700) < 0 && errno != EEXIST)
-        return ag_fail(err, ARGOSY_EIO, "cannot make the store's directory %s: %s", folder,
-                       strerror(errno));
-    return 0;
+}
+
+/* SQLite makes its files durable in their directory, but not that one in the directory above. */
+static int make_durable(const char *made, struct argosy_error *err)
+{
+    char folder[PATH_MAX];
+    int fd, rc;
+
+    folder_of(made, folder);
+    fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    rc = fd >= 0 ? fsync(fd) : -1;
+    if (rc < 0)
+        ag_fail(err, ARGOSY_EIO, "cannot make %s durable: %s", made, strerror(errno));
+    if (fd >= 0)
+        close(fd);
+    return rc < 0 ? ARGOSY_EIO : 0;
+}
+
+int place_make_folder(const char *folder, struct argosy_error *err)
+{
+    if (mkdir(folder, 0700) == 0)
+        return make_durable(folder, err);
+    if (errno == EEXIST)
+        return 0;
+    return ag_fail(err, ARGOSY_EIO, "cannot make the store's directory %s: %s", folder,
+                   strerror(errno));
 }
 
 static int check_file_system(const char *folder, struct argosy_error *err)
@@ -74,7 +96,7 @@ static int check_file_system(const char *folder, struct argosy_error *err)
     if (statfs(folder, &found) < 0)
         return ag_fail(err, ARGOSY_EIO, "cannot look at the store's directory %s: %s", folder,
                        strerror(errno));
-    network = network_name((unsigned long)found.f_type);
+    network = place_network_name((unsigned long)found.f_type);
     if (network == NULL)
         return 0;
     return ag_fail(err, ARGOSY_EINVAL,
@@ -110,7 +132,8 @@ int place_take(struct place *self, const char *path, struct argosy_error *err)
     if (strlen(path) >= sizeof self->path)
         return ag_fail(err, ARGOSY_EINVAL, "the store's path is too long");
     snprintf(self->path, sizeof self->path, "%s", path);
-    rc = make_folder(self, folder, err);
+    folder_of(path, folder);
+    rc = place_make_folder(folder, err);
     if (rc == 0)
         rc = check_file_system(folder, err);
     return rc < 0 ? rc : lock(self, err);

@@ -26,6 +26,12 @@ struct place {
  * locks nor the shared memory of SQLite's log can be trusted; ARGOSY_EIO. */
 int place_take(struct place *self, const char *path, struct argosy_error *err);
 
+/* Makes a directory that outlives a loss of power, unless it is there. ARGOSY_EIO. */
+int place_make_folder(const char *folder, struct argosy_error *err);
+
+/* Of a file system's type as statfs(2) has it, if it is one that no store may be on; else NULL. */
+const char *place_network_name(unsigned long type);
+
 void place_release(struct place *self);
 
 /* Sets space aside, unless it is. False: there is not enough for it and as much again. */

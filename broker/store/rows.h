@@ -24,7 +24,7 @@
     X(ADD_OUTCOME,                                                                                 \
       "INSERT INTO outcome (number, job, state, worker, attempt, failures, losses, releases,"      \
       " queued_ms, run_ms, since, result, error, spent, remembered, attempts)"                     \
-      " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")                                     \
+      " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")                                  \
     X(DELETE_OUTCOME, "DELETE FROM outcome WHERE number = ?")                                      \
     X(ADD_BATCH, "INSERT INTO batch (number, id, name, spec) VALUES (?, ?, ?, ?)")                 \
     X(SEAL_BATCH, "UPDATE batch SET sealed = ? WHERE number = ?")                                  \

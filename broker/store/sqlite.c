@@ -177,13 +177,14 @@ static void become_full(struct sqlite_store *self, const struct argosy_error *er
     publish(self, NULL);
 }
 
-static void become_normal(struct sqlite_store *self)
+/* True: it was full, which is to be published. */
+static bool become_normal(struct sqlite_store *self)
 {
     if (!self->is_full || !place_keep_ballast(&self->place))
-        return;
+        return false;
     ag_log_info("store", "there is room on the disk again", ag_kv("store", self->place.path));
     self->is_full = false;
-    publish(self, NULL);
+    return true;
 }
 
 /* 0, or why nothing more can be written, ever: an error, or being closed in vain. */
@@ -269,7 +270,8 @@ static void *write_all(void *arg)
             return NULL;
         }
         if (self->working.size == 0 && self->asked.size == 0) {
-            become_normal(self);
+            if (become_normal(self))
+                publish(self, NULL);
             rest(self, false);
         }
     }
@@ -284,6 +286,10 @@ static int sqlite_load(struct store *store, store_take_fn *fn, void *arg, struct
     struct sqlite_store *self = of(store);
     int rc = tables_load(self->tables, fn, arg, &store->last, err);
 
+    if (rc == ARGOSY_EFULL) { /* in cleaning up, before anything was given */
+        place_drop_ballast(&self->place);
+        rc = tables_load(self->tables, fn, arg, &store->last, err);
+    }
     if (rc < 0)
         return rc;
     self->committed = self->written = self->shared.committed = store->last;
@@ -321,15 +327,16 @@ static void hear_the_call(struct sqlite_store *self)
 static int sqlite_commit(struct store *store, struct argosy_error *err)
 {
     struct sqlite_store *self = of(store);
-    bool failed = false;
+    bool failed;
     int rc;
 
     if (self->turn.size > 0)
         ag_buffer_append(&self->turn, &turn_end, sizeof turn_end);
+    failed = self->turn.failed; /* half a turn is not passed on */
     pthread_mutex_lock(&self->mutex);
-    if (self->turn.size > 0) {
+    if (self->turn.size > 0 && !failed) {
         ag_buffer_append(&self->shared.pending, self->turn.data, self->turn.size);
-        failed = self->turn.failed || self->shared.pending.failed;
+        failed = self->shared.pending.failed;
         pthread_cond_signal(&self->wake);
     }
     hear_the_call(self);

@@ -41,7 +41,8 @@ struct store {
                   struct argosy_error *err);
 
     /* The end of a turn: begin to make everything appended durable. Never blocks.
-     * ARGOSY_EIO: what failed in the background; the broker must begin anew. */
+     * ARGOSY_EIO and others: what failed in the background; the broker must begin anew.
+     * ARGOSY_ENOMEM likewise, also of what this turn was. */
     int (*commit)(struct store *self, struct argosy_error *err);
 
     /* Records up to this number are durable. */

@@ -184,8 +184,8 @@ static int apply_end(tables_t *self, uint64_t number, const struct record *recor
     sql_bind(insert, 9, record->end.queued_ms);
     sql_bind(insert, 10, record->end.run_ms);
     sql_bind(insert, 11, record->end.since_unix_ms);
-    sql_bind_blob(insert, 12, record->end.result);
-    sql_bind_blob(insert, 13, record->end.error);
+    sql_bind_optional(insert, 12, record->end.result);
+    sql_bind_optional(insert, 13, record->end.error);
     sql_bind(insert, 14, record->end.spent);
     sql_bind(insert, 15, record->end.attempts_count);
     sql_bind_blob(insert, 16, record->end.attempts);
@@ -437,6 +437,8 @@ uint64_t tables_surprises(const tables_t *self)
 /* ---- life --------------------------------------------------------------------------------------
  */
 
+enum { APPLICATION_ID = 0x41726779 };
+
 static int make(tables_t *self, struct argosy_error *err)
 {
     int rc = sql_exec(self->db, "BEGIN IMMEDIATE", "make", err);
@@ -454,10 +456,14 @@ static int make(tables_t *self, struct argosy_error *err)
 
 int tables_check_format(sqlite3 *db, const char *path, struct argosy_error *err)
 {
-    uint64_t format = 0;
+    uint64_t application, format = 0;
+    int rc = sql_number(db, "PRAGMA application_id", &application, err);
 
-    if (sql_number(db, "SELECT value FROM meta WHERE key = 'format'", &format, NULL) < 0 ||
-        format == 0)
+    if (rc == 0 && application == APPLICATION_ID)
+        rc = sql_number(db, "SELECT value FROM meta WHERE key = 'format'", &format, err);
+    if (rc < 0)
+        return rc;
+    if (format == 0)
         return ag_fail(err, ARGOSY_EINVAL, "%s is a database of something else", path);
     if (format > TABLES_FORMAT)
         return ag_fail(err, ARGOSY_EINVAL,
@@ -467,29 +473,27 @@ int tables_check_format(sqlite3 *db, const char *path, struct argosy_error *err)
     return 0;
 }
 
-/* One that was never finished has no tables: it is begun anew. */
-static int make_or_check(tables_t *self, const char *path, struct argosy_error *err)
-{
-    uint64_t tables;
-    int rc = sql_number(self->db, "SELECT count(*) FROM sqlite_schema", &tables, err);
-
-    if (rc < 0)
-        return rc;
-    return tables == 0 ? make(self, err) : tables_check_format(self->db, path, err);
-}
-
+/* What is not ours stays as it is: nothing is changed before its format is known. A store that was
+ * never finished has no tables: it is begun anew. */
 static int set_up(tables_t *self, const char *path, struct argosy_error *err)
 {
+    uint64_t tables = 0;
+    int rc = sql_exec(self->db, "PRAGMA busy_timeout = 1000", "open", err);
+
+    if (rc == 0)
+        rc = sql_number(self->db, "SELECT count(*) FROM sqlite_schema", &tables, err);
+    if (rc == 0 && tables > 0)
+        rc = tables_check_format(self->db, path, err);
     /* FULL: a commit is on the disk when it returns, the log is not only intact. The log begins
      * anew after each checkpoint and is cut when it has grown (reliability.md 1.4). */
-    int rc = sql_exec(self->db,
-                      "PRAGMA busy_timeout = 1000; PRAGMA journal_mode = WAL;"
+    if (rc == 0)
+        rc = sql_exec(self->db,
+                      "PRAGMA journal_mode = WAL;"
                       "PRAGMA synchronous = FULL; PRAGMA journal_size_limit = 16777216;"
                       "PRAGMA temp_store = MEMORY; PRAGMA cache_size = -16384",
                       "open", err);
-
     if (rc == 0)
-        rc = make_or_check(self, path, err);
+        rc = tables > 0 ? sql_write_log_again(self->db, err) : make(self, err);
     for (int i = 0; rc == 0 && i < STATEMENTS_COUNT; i++)
         rc = sql_prepare(self->db, sql[i], &self->sql[i], err);
     return rc;
@@ -507,8 +511,9 @@ int tables_open(tables_t **out, const char *path, struct argosy_error *err)
     if (sqlite3_open_v2(path, &self->db,
                         SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX,
                         NULL) != SQLITE_OK)
-        rc = ag_fail(err, ARGOSY_EIO, "cannot open %s: %s", path,
-                     self->db != NULL ? sqlite3_errmsg(self->db) : "no memory");
+        rc = self->db != NULL ? ag_fail(err, sql_code(self->db), "cannot open the store %s: %s",
+                                        path, sqlite3_errmsg(self->db))
+                              : ag_fail(err, ARGOSY_ENOMEM, "no memory for a store");
     else
         rc = set_up(self, path, err);
     if (rc < 0)

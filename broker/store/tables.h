@@ -30,8 +30,8 @@ void tables_close(tables_t **self_p);
 /* Raise the epoch by one, or to `least`, durably. */
 int tables_raise_epoch(tables_t *self, uint64_t least, uint64_t *epoch, struct argosy_error *err);
 
-/* All records, in order; *last is the highest number. What is left of forgotten groups is deleted.
- */
+/* All records, in order; *last is the highest number. What is left of forgotten groups is deleted
+ * before: ARGOSY_EFULL, and nothing was given. */
 int tables_load(tables_t *self, store_take_fn *take, void *arg, uint64_t *last,
                 struct argosy_error *err);
 

@@ -130,7 +130,8 @@ static bool is_superseded(const struct ag_buffer *journal, size_t at, const stru
             later.number == record->number)
             return true;
         if (record->type == RECORD_SCHEDULE && ag_id_equal(&later.id, &record->id) &&
-            (later.type == RECORD_SCHEDULE || later.type == RECORD_FORGET))
+            (later.type == RECORD_SCHEDULE ||
+             (later.type == RECORD_FORGET && later.forget.subject == SUBJECT_SCHEDULE)))
             return true;
     }
     return false;

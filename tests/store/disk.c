@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "common/assert.h"
 
@@ -168,7 +169,8 @@ static bool takes_room(const disk_t *self, const struct inode *inode)
 
 static uint64_t used(const disk_t *self)
 {
-    uint64_t sum = self->reserved;
+    bool is_reserved = self->reserved_while == NULL || access(self->reserved_while, F_OK) == 0;
+    uint64_t sum = is_reserved ? self->reserved : 0;
 
     for (const struct inode *inode = self->inodes; inode != NULL; inode = inode->next)
         if (takes_room(self, inode))
@@ -353,6 +355,13 @@ int disk_reserve(disk_t *self, uint64_t bytes)
     self->reserved = fits ? bytes : before;
     disk_unlock(self);
     return fits ? SQLITE_OK : SQLITE_FULL;
+}
+
+void disk_reserve_while(disk_t *self, const char *path)
+{
+    disk_lock(self);
+    self->reserved_while = path;
+    disk_unlock(self);
 }
 
 uint64_t disk_used(disk_t *self)

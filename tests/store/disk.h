@@ -96,6 +96,10 @@ void disk_set_capacity(disk_t *self, uint64_t bytes);
  * SQLITE_OK, or SQLITE_FULL and nothing has changed. */
 int disk_reserve(disk_t *self, uint64_t bytes);
 
+/* What is reserved counts only while this real file is there. NULL, and at first: always. The path
+ * is borrowed. */
+void disk_reserve_while(disk_t *self, const char *path);
+
 uint64_t disk_used(disk_t *self);
 
 /* Each sync takes this long; the disk can do other things meanwhile. */

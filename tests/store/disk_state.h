@@ -68,6 +68,7 @@ struct disk {
     struct alarm cuts[DISK_OPS_COUNT], failures[DISK_OPS_COUNT];
     uint64_t cut_seed;
     uint64_t capacity, reserved;
+    const char *reserved_while; /* a real file; NULL: always */
     unsigned sync_delay_us;
     struct disk_counts counts;
 };

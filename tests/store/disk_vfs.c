@@ -562,9 +562,15 @@ static int vfs_last_error(sqlite3_vfs *vfs, int size, char *text)
 /* ---- what the system's own VFS does as well ---------------------------------------------------
  */
 
+/* Not the default one: that may be a disk. */
+static sqlite3_vfs *system_vfs(void)
+{
+    return sqlite3_vfs_find("unix");
+}
+
 static int vfs_sleep(sqlite3_vfs *vfs, int us)
 {
-    sqlite3_vfs *system = sqlite3_vfs_find(NULL);
+    sqlite3_vfs *system = system_vfs();
 
     (void)vfs;
     return system->xSleep(system, us);
@@ -572,7 +578,7 @@ static int vfs_sleep(sqlite3_vfs *vfs, int us)
 
 static int vfs_current_time(sqlite3_vfs *vfs, double *days)
 {
-    sqlite3_vfs *system = sqlite3_vfs_find(NULL);
+    sqlite3_vfs *system = system_vfs();
 
     (void)vfs;
     return system->xCurrentTime(system, days);
@@ -580,7 +586,7 @@ static int vfs_current_time(sqlite3_vfs *vfs, double *days)
 
 static int vfs_current_time_ms(sqlite3_vfs *vfs, sqlite3_int64 *ms)
 {
-    sqlite3_vfs *system = sqlite3_vfs_find(NULL);
+    sqlite3_vfs *system = system_vfs();
 
     (void)vfs;
     return system->xCurrentTimeInt64(system, ms);
