@@ -422,7 +422,7 @@ int delivery_carry_out(delivery_t *self, const struct effects *effects, struct a
         if (effect->type == EFFECT_JOURNAL)
             rc = store->append(store, self->config.core, effect, err);
         else if (effect->type == EFFECT_LOAD)
-            rc = store->want(store, &effect->load.id, effect->load.number, err);
+            rc = store->want(store, effect, err);
         else
             say(self, effect);
     }

@@ -31,6 +31,7 @@ enum {
     BACKLOG = 1024,
     AWAKE_MAX =
         4096, /* jobs of a lane that are kept whole: what workers take in many milliseconds */
+    RESULT_KEPT_BYTES = 512, /* of one; more is read from the store */
     LOCKS_MAX = 16,
     LOG_FLUSH_MS = 1000,
     CLOCK_STEP_MS = 50 /* less may be two readings that were not at once */
@@ -761,6 +762,7 @@ static int open_core(reactor_t *self, struct argosy_error *err)
     struct delivery_config delivery = {.socket = self->handle, .store = self->config.store};
 
     self->config.core.epoch = self->config.store->epoch;
+    self->config.core.result_kept_bytes = RESULT_KEPT_BYTES;
     self->config.core.awake_max = self->config.store->want != NULL ? AWAKE_MAX : 0;
     self->peers = peers_new(self->config.core.seed);
     self->core = core_new(&self->config.core);

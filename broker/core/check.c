@@ -35,6 +35,8 @@ static const char *check_job(const struct job *job, struct sums *sums)
         return "what is queued is in its lane, its key, its line, or a suspect";
     if (job->state == JOB_QUEUED && job->in_lane && job->is_away && !ag_link_is_listed(&job->load))
         return "a payload that is needed has been asked for";
+    if (job->result_away > 0 && (!job_has_ended(job) || job->result.data != NULL))
+        return "a result is here or in the store";
     if (job->lane->group != NULL && ag_link_is_listed(&job->member) == job_has_ended(job))
         return "a group lists exactly its jobs that have not ended";
     return NULL;
@@ -72,6 +74,7 @@ static const char *check_budget(const struct group *group)
 static const char *check_group(const core_t *self, const struct group *group)
 {
     const struct proto_counts *n = &group->counts;
+    uint64_t away = 0;
 
     if (n->total != n->waiting + n->running + n->succeeded + n->failed + n->cancelled)
         return "a group's counts add up";
@@ -87,6 +90,10 @@ static const char *check_group(const core_t *self, const struct group *group)
         return "a group that has ended is forgotten some day";
     if (group->cancelling && group->policy == PROTO_GATHER && group->failure[0] == '\0')
         return "a gather is never cancelled by its own failures";
+    for (size_t i = group->released_count; i < group->ended_count; i++)
+        away += group->ended[i]->result_away > 0;
+    if (away != group->away)
+        return "a group counts the results that are away";
     for (size_t i = 0; i < group->ended_count; i++)
         if ((group->ended[i] == NULL) != (i < group->released_count))
             return "a group has released a prefix of its ends";

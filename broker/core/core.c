@@ -337,6 +337,7 @@ static int on_event(core_t *self, const struct core_event *event)
         AG_ASSERT(event->committed >= self->committed && event->committed <= self->records);
         self->committed = event->committed;
         recovery_on_commit(self);
+        results_on_commit(self);
         return 0;
     case CORE_STORE:
         self->store_is_full = event->full;
@@ -441,6 +442,7 @@ static bool make_constants(core_t *self)
         [CONSTANT_DEPENDENCY] = {"dependency", "what it was to come after failed"},
         [CONSTANT_INPUTS] = {"dependency", "the results that it was to get are larger than 7 MiB"},
         [CONSTANT_GROUP] = {"group", "jobs of this group failed"},
+        [CONSTANT_LOST_RESULT] = {"lost.result", "the store does not have its result any more"},
         [CONSTANT_LOST_PAYLOAD] = {"lost.payload", "the store does not have its payload any more"},
     };
 
@@ -454,8 +456,8 @@ static bool make_constants(core_t *self)
 
 static bool make_tables(core_t *self, uint64_t seed)
 {
-    struct ag_map *const maps[] = {&self->jobs, &self->groups,  &self->sessions,
-                                   &self->keys, &self->uniques, &self->schedules,
+    struct ag_map *const maps[] = {&self->jobs,    &self->groups,  &self->sessions,
+                                   &self->keys,    &self->uniques, &self->schedules,
                                    &self->awaited, &self->sleepers};
 
     for (size_t i = 0; i < sizeof maps / sizeof *maps; i++)
@@ -486,6 +488,7 @@ core_t *core_new(const struct core_config *config)
     ag_link_init(&self->hungry);
     ag_link_init(&self->unloaded);
     ag_link_init(&self->loading);
+    ag_link_init(&self->heavy);
     ag_link_init(&self->unserved);
     self->recovery.owner = TIMER_RECOVERY;
     self->alarm.owner = TIMER_ALARM;

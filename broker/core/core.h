@@ -47,7 +47,8 @@ enum job_state {
     X(ALIVE, "alive", "a peer said something that changes nothing else")                           \
     X(LEAVE, "leave", "a peer said BYE")                                                           \
     X(GONE, "gone", "nothing can be sent to this peer any more")                                   \
-    X(UNSENT, "unsent", "attempts could not be sent: the worker is not connected any more: unsent")  \
+    X(UNSENT, "unsent",                                                                            \
+      "attempts could not be sent: the worker is not connected any more: unsent")                  \
     X(CREDIT, "credit", "a worker grants credit: credit")                                          \
     X(RESULTS, "results", "a worker reports the ends of attempts: results")                        \
     X(PROGRESS, "progress", "a worker tells how far attempts are: progress")                       \
@@ -59,7 +60,7 @@ enum job_state {
     X(CONTROL, "control", "a client orders something about the fleet: control")                    \
     X(COMMITTED, "committed", "the store has made records durable: committed")                     \
     X(STORE, "store", "the store has no room for new jobs, or has again: full")                    \
-    X(LOADED, "loaded", "a payload that EFFECT_LOAD has asked for: loaded")                        \
+    X(LOADED, "loaded", "what EFFECT_LOAD has asked for: loaded")                                  \
     X(TIMER, "timer", "core_deadline() has passed")                                                \
     X(CLOCK, "clock", "the wall clock was set, or the machine slept: unix_offset_ms")              \
     X(STOPPING, "stopping", "the broker is about to stop: nothing new begins")
@@ -105,12 +106,12 @@ struct core_control {
     struct ag_bytes job; /* see ag_proto_decode_job() */
 };
 
-/* From the store. */
+/* From the store, as EFFECT_LOAD has named it. */
 struct core_loaded {
     struct ag_id id;
-    uint64_t number;
+    uint64_t number, ended;
     bool is_there;
-    struct ag_bytes payload;
+    struct ag_bytes bytes;
 };
 
 struct core_event {
@@ -138,7 +139,7 @@ struct core_event {
 };
 
 enum effect_type {
-    EFFECT_LOAD,     /* read a job's payload from the store: CORE_LOADED */
+    EFFECT_LOAD,     /* read a job's payload or result from the store: CORE_LOADED */
     EFFECT_JOURNAL,  /* make this durable; records are numbered in the order of these */
     EFFECT_WELCOME,  /* tell the peer that its session stands */
     EFFECT_REJECT,   /* refuse the peer's message */
@@ -169,7 +170,7 @@ enum core_record {
     RECORD_FORGET,   /* the job, group or schedule is deleted */
     RECORD_QUEUE,    /* a queue was paused, resumed or limited */
     RECORD_SCHEDULE, /* a new schedule, or one that has fired */
-    RECORD_GONE,  /* never written by the core: what a store that forgets has summed up of a group */
+    RECORD_GONE, /* never written by the core: what a store that forgets has summed up of a group */
     RECORD_WORKER /* a worker may be given jobs from now on, or not any more */
 };
 
@@ -206,7 +207,8 @@ struct effect {
         } journal;
         struct {
             struct ag_id id;
-            uint64_t number;
+            uint64_t number; /* of the job */
+            uint64_t ended;  /* of its RECORD_END: its result is wanted; 0: its payload */
         } load;
         struct {
             enum proto_role role;
@@ -275,10 +277,11 @@ struct core_config {
     uint32_t grace_ms;      /* default grace of a stop */
     uint32_t result_ttl_ms; /* how long an ended group is remembered */
     uint32_t sessions_max;
-    uint32_t awake_max; /* jobs of one lane of which more than a line is kept; 0: all. The rest needs
-                           a store that answers EFFECT_LOAD */
-    uint64_t jobs_max;  /* beyond it, submitters are pushed back */
-    uint64_t bytes_max; /* of jobs, payloads and results, likewise */
+    uint32_t awake_max; /* jobs of one lane of which more than a line is kept; 0: all. The rest
+                           needs a store that answers EFFECT_LOAD */
+    uint32_t result_kept_bytes; /* larger results are put aside, with such a store */
+    uint64_t jobs_max;          /* beyond it, submitters are pushed back */
+    uint64_t bytes_max;         /* of jobs, payloads and results, likewise */
 };
 
 /* X(name, help): what the broker counts; `argosy status` shows them. */

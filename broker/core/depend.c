@@ -147,7 +147,7 @@ static bool fits(const struct job *waiter)
         const struct wait *wait = AG_OWNER(at, struct wait, of_waiter);
 
         if (wait->job != NULL)
-            bytes += wait->job->result.size;
+            bytes += wait->job->result.size + wait->job->result_away;
         count++;
         if (wait->group == NULL)
             continue;
@@ -155,7 +155,7 @@ static bool fits(const struct job *waiter)
         if (count > AG_INPUTS_MAX)
             return false;
         for (size_t i = wait->group->released_count; i < wait->group->ended_count; i++)
-            bytes += wait->group->ended[i]->result.size;
+            bytes += wait->group->ended[i]->result.size + wait->group->ended[i]->result_away;
     }
     return bytes + INPUT_OVERHEAD * count <= AG_INPUTS_BYTES_MAX && count <= AG_INPUTS_MAX;
 }
@@ -269,6 +269,18 @@ static bool tell(core_t *self, struct ag_link *waiters, int *left)
     return true;
 }
 
+/* What is handed on has to be here: it comes back when it is. */
+static bool is_being_read(core_t *self, const struct ag_link *waiters)
+{
+    struct job *job =
+        ag_list_is_empty(waiters) ? NULL : AG_OWNER(waiters->next, struct wait, of_target)->job;
+
+    if (job == NULL || job->result_away == 0)
+        return false;
+    results_want(self, job);
+    return true;
+}
+
 void wait_settle(core_t *self)
 {
     int left = SLICE;
@@ -276,6 +288,10 @@ void wait_settle(core_t *self)
     while (!ag_list_is_empty(&self->settling)) {
         struct extra *extra = AG_OWNER(self->settling.next, struct extra, settle);
 
+        if (is_being_read(self, &extra->waiters)) {
+            ag_link_remove(&extra->settle);
+            continue;
+        }
         if (!tell(self, &extra->waiters, &left))
             return;
         ag_link_remove(&extra->settle);
@@ -283,6 +299,11 @@ void wait_settle(core_t *self)
     while (!ag_list_is_empty(&self->settling_groups)) {
         struct group *group = AG_OWNER(self->settling_groups.next, struct group, settle);
 
+        if (group->away > 0 && group->ended_count <= AG_INPUTS_MAX) {
+            results_want_group(self, group); /* and then here again */
+            ag_link_remove(&group->settle);
+            continue;
+        }
         if (!tell(self, &group->waiters, &left))
             return;
         ag_link_remove(&group->settle);

@@ -116,7 +116,8 @@ static void dispatch_suspects(core_t *self, struct kind *kind)
         struct offer *offer;
 
         next = at->next;
-        if (job->is_away || lane_blocked(self, job->lane) != REASON_NONE || key_blocked(self, job) != REASON_NONE)
+        if (job->is_away || lane_blocked(self, job->lane) != REASON_NONE ||
+            key_blocked(self, job) != REASON_NONE)
             continue;
         offer = empty_offer(kind, job->lane, &fullest);
         if (offer == NULL)
@@ -305,8 +306,7 @@ void dispatch(core_t *self)
         struct kind *kind = AG_OWNER(at, struct kind, all);
 
         /* Results need room too: a store that is full of what nobody has read takes no more. */
-        if (self->stopping || !recovery_is_over(self) ||
-            self->bytes >= self->config.bytes_max)
+        if (self->stopping || !recovery_is_over(self) || self->bytes >= self->config.bytes_max)
             continue;
         if (!ag_list_is_empty(&kind->suspects) || kind->reserved != NULL)
             dispatch_suspects(self, kind);

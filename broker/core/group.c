@@ -249,6 +249,7 @@ static void judge(core_t *self, struct group *group)
 void group_on_job_end(core_t *self, struct group *group, struct job *job)
 {
     AG_ASSERT(group->ended_count < group->ended_capacity);
+    job->place = (uint32_t)group->ended_count;
     group->ended[group->ended_count++] = job;
     for (struct ag_link *at = group->watches.next; at != &group->watches; at = at->next)
         watch_due(self, AG_OWNER(at, struct watch, of_target));

@@ -307,6 +307,7 @@ static void end(core_t *self, struct job *job)
     drop_payload(self, job);
     job->ended_record = core_journal(self, RECORD_END, job, NULL);
     ag_link_remove(&job->member);
+    results_on_end(self, job);
     if (job->watches_count > 0)
         watch_job_ended(self, job);
     if (job->extra != NULL) {
@@ -517,6 +518,7 @@ void job_forget(core_t *self, struct job *job)
     watch_forget(self, &job->watches);
     if (!job_is_place(job)) /* that goes with its group */
         journal_forget(self, job);
+    results_forget(job);
     self->states[job->state]--;
     self->counters.deleted++;
     self->bytes -= job_bytes(job);

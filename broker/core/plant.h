@@ -26,7 +26,7 @@
     X(CLOCK_IGNORED, "clock-ignored", "a tick does not move when the wall clock is set")           \
     X(TICK_DROPPED, "tick-dropped", "of several missed ticks only the first is made up for")       \
     X(RULE_REMAINS, "rule-remains", "the removal of a schedule is not journalled")                 \
-    X(WAIT_LONGER, "wait-longer", "a delay grows when the clock was set back before a restart")           \
+    X(WAIT_LONGER, "wait-longer", "a delay grows when the clock was set back before a restart")    \
     X(BUDGET_IGNORED, "budget-ignored", "a failure is tried again though the budget is spent")
 
 enum plant {

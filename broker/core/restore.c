@@ -248,7 +248,8 @@ static int restore_end(core_t *self, struct job *job, const struct record *recor
     job->queued_ms = record->end.queued_ms;
     job->run_ms = record->end.run_ms;
     job->spent = record->end.spent;
-    job->result = bytes_copy(record->end.result, &failed);
+    if (!results_restore(self, job, record->end.result))
+        job->result = bytes_copy(record->end.result, &failed);
     job->error = bytes_copy(record->end.error, &failed);
     if (record->end.worker.size > 0) {
         name_unref(&job->worker_name);

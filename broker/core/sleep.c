@@ -382,6 +382,7 @@ void sleep_ask(core_t *self)
 
         effect->load.id = job->node.id;
         effect->load.number = job->number;
+        effect->load.ended = job->result_away > 0 ? job->ended_record : 0;
         ag_list_append(&self->loading, &job->load);
     }
 }
@@ -392,7 +393,11 @@ int on_loaded(core_t *self, const struct core_loaded *loaded)
     struct job *job = node != NULL ? AG_OWNER(node, struct job, node) : NULL;
     bool failed = false;
 
-    if (job == NULL || job->number != loaded->number || !job->is_away)
+    if (job == NULL || job->number != loaded->number)
+        return 0;
+    if (loaded->ended > 0)
+        return loaded->ended == job->ended_record ? results_loaded(self, job, loaded) : 0;
+    if (!job->is_away)
         return 0;
     if (job->state == JOB_SUCCEEDED) { /* a worker came back with it meanwhile */
         ag_link_remove(&job->load);
@@ -404,7 +409,7 @@ int on_loaded(core_t *self, const struct core_loaded *loaded)
             job_fail(self, job, CONSTANT_LOST_PAYLOAD);
         return 0;
     }
-    job->payload = bytes_copy(loaded->payload, &failed);
+    job->payload = bytes_copy(loaded->bytes, &failed);
     if (failed)
         return ARGOSY_ENOMEM;
     self->bytes += job->payload.size;

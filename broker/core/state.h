@@ -130,7 +130,8 @@ struct job {
                                  worker's list; else alone */
     struct ag_link member;    /* in group->live or group->swept while not ended; else alone */
     struct ag_link watches;   /* of it alone, not through its group */
-    struct ag_link load;      /* in core->unloaded or core->loading while its payload is away */
+    struct ag_link load;      /* in core->unloaded or core->loading while something of it is to be
+                                 read; in core->heavy while it could be put aside */
     struct timer timer;       /* scheduled: when due; queued: queue limit; cancelling: when its
                                  worker must have confirmed; ended without a group: when to forget */
     struct sleeper *sleeper;  /* its place in the line behind its lane; NULL: it is not there */
@@ -157,7 +158,9 @@ struct job {
     enum job_state state;
     enum budget_scope spent; /* why its last failure was not tried again; NONE: not for that */
     uint32_t watches_count;
-    uint16_t permille; /* of the attempt in hand, as its worker told last */
+    uint32_t place;       /* of an end: where it stands in group->ended */
+    uint32_t result_away; /* the size of its result that is in the store only; 0: it is here */
+    uint16_t permille;    /* of the attempt in hand, as its worker told last */
     bool error_is_constant, is_recalled, is_place;
     bool in_lane; /* it stands in lane->jobs */
     bool is_away; /* its payload: it is in the store only */
@@ -257,6 +260,7 @@ struct group {
     struct job **ended; /* in the order in which they ended; NULL once released */
     size_t ended_count, ended_capacity;
     size_t released_count; /* the first so many are released */
+    uint64_t away;         /* of the others: whose results are in the store only */
     uint64_t number;       /* of the record that made it */
     struct proto_counts counts;
     struct budget budget; /* totals: counts.retried has what was lost or handed back as well */
@@ -349,6 +353,7 @@ enum constant {
     CONSTANT_INPUTS,
     CONSTANT_GROUP,
     CONSTANT_LOST_PAYLOAD,
+    CONSTANT_LOST_RESULT,
     CONSTANTS_COUNT
 };
 
@@ -362,6 +367,7 @@ struct core {
     struct ag_link hungry;   /* lanes that want some of their line */
     struct ag_link unloaded; /* jobs whose payload is to be asked for, and */
     struct ag_link loading;  /* has been */
+    struct ag_link heavy;    /* jobs that have ended with a large result, see results.c */
     struct job *woken_last;
     struct ag_heap timers;
     struct ag_link kinds, queues, all_jobs, all_sessions, all_schedules, ungrouped, sweeps, due;
@@ -613,6 +619,18 @@ const char *sleep_broken_invariant(const core_t *self, const struct lane *lane,
                                    struct sleep_sums *sums);
 void sleep_count_keys(const struct lane *lane);
 void sleep_free(core_t *self, struct lane *lane);
+
+/* results.c */
+void results_on_end(core_t *self, struct job *job);
+void results_on_commit(core_t *self);
+/* True: it stays in the store. */
+bool results_restore(core_t *self, struct job *job, struct ag_bytes result);
+void results_forget(struct job *job);
+/* What is away is asked for. */
+void results_want(core_t *self, struct job *job);
+void results_want_group(core_t *self, struct group *group);
+void results_want_for(core_t *self, const struct watch *watch);
+int results_loaded(core_t *self, struct job *job, const struct core_loaded *loaded);
 
 /* recovery.c */
 int recovery_await(core_t *self, const struct ag_id *instance); /* ARGOSY_ENOMEM */

@@ -99,7 +99,8 @@ static int make_group(core_t *self, const struct proto_group *spec, struct batch
  * always run. */
 static bool is_full(const core_t *self, const struct batch *batch, const struct group *group)
 {
-    uint64_t jobs = self->jobs.count + self->sleepers.count + batch->jobs_new, bytes = self->bytes + batch->bytes_new;
+    uint64_t jobs = self->jobs.count + self->sleepers.count + batch->jobs_new,
+             bytes = self->bytes + batch->bytes_new;
     uint64_t jobs_max = self->config.jobs_max, bytes_max = self->config.bytes_max / 4 * 3;
     uint64_t of_same =
         group != NULL ? group->counts.total - group->released_count : self->ungrouped_live;

@@ -203,7 +203,8 @@ static uint32_t tellable(const core_t *self, const struct watch *watch)
 
     while (n < AG_MESSAGE_ITEMS_MAX && watch->cursor + n < count &&
            watch->cursor + n < watch->limit &&
-           (ended[watch->cursor + n]->ended_record <= self->committed || PLANTED(EARLY_EVENT)))
+           (ended[watch->cursor + n]->ended_record <= self->committed || PLANTED(EARLY_EVENT)) &&
+           !((watch->flags & PROTO_WATCH_RESULTS) && ended[watch->cursor + n]->result_away > 0))
         n++;
     return n;
 }
@@ -234,6 +235,7 @@ static bool pump(core_t *self, struct watch *watch)
         struct effect *effect;
         bool over;
 
+        results_want_for(self, watch);
         if (n == 0 && watch->opened && !is_over(self, watch)) {
             if (waits_for_commit(self, watch))
                 watch_due(self, watch); /* the commit comes back here */

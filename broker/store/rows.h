@@ -42,6 +42,7 @@
     X(DELETE_SCHEDULE, "DELETE FROM schedule WHERE id = ?")                                        \
     X(PUT_WORKER, "REPLACE INTO worker (instance, number, name) VALUES (?, ?, ?)")                 \
     X(PAYLOAD, "SELECT payload FROM job WHERE number = ?")                                         \
+    X(RESULT, "SELECT result FROM outcome WHERE number = ?")                                       \
     X(DELETE_WORKER, "DELETE FROM worker WHERE instance = ?")
 
 enum statement {

@@ -21,10 +21,10 @@ enum {
     RETRY_MS = 250 /* of a full disk, and of a database that somebody else writes to */
 };
 
-/* In front of a payload that was read; without one in a request for it. */
+/* In front of what was read; without that in a request for it. */
 struct answer {
     struct ag_id id;
-    uint64_t number;
+    uint64_t number, ended;
     bool is_there;
     size_t size;
 };
@@ -50,7 +50,7 @@ struct sqlite_store {
     pthread_cond_t wake; /* the writer */
     struct {
         struct ag_buffer pending; /* whole turns */
-        struct ag_buffer wanted;  /* payloads: struct answer */
+        struct ag_buffer wanted;  /* struct answer */
         struct ag_buffer read;    /* each behind its struct answer */
         uint64_t committed;
         bool is_full, is_stopping, is_told; /* told: the reactor has been called */
@@ -238,21 +238,21 @@ static bool take(struct sqlite_store *self)
 }
 
 /* What was asked for was appended before, so it has been written by now. */
-static int read_payloads(struct sqlite_store *self, struct argosy_error *err)
+static int read_asked(struct sqlite_store *self, struct argosy_error *err)
 {
     for (size_t at = 0; at < self->asked.size; at += sizeof(struct answer)) {
-        struct ag_bytes payload = {0};
+        struct ag_bytes bytes = {0};
         struct answer answer;
         int rc;
 
         memcpy(&answer, self->asked.data + at, sizeof answer);
-        rc = tables_payload(self->tables, answer.number, &answer.is_there, &payload, err);
+        rc = tables_bytes(self->tables, answer.number, answer.ended, &answer.is_there, &bytes, err);
         if (rc < 0)
             return rc;
-        answer.size = payload.size;
+        answer.size = bytes.size;
         pthread_mutex_lock(&self->mutex);
         ag_buffer_append(&self->shared.read, &answer, sizeof answer);
-        ag_buffer_append(&self->shared.read, payload.data, payload.size);
+        ag_buffer_append(&self->shared.read, bytes.data, bytes.size);
         call_the_reactor(self);
         pthread_mutex_unlock(&self->mutex);
     }
@@ -265,7 +265,7 @@ static void *write_all(void *arg)
     struct argosy_error err = {0};
 
     while (take(self)) {
-        if (write_down(self, &err) < 0 || read_payloads(self, &err) < 0) {
+        if (write_down(self, &err) < 0 || read_asked(self, &err) < 0) {
             publish(self, &err);
             return NULL;
         }
@@ -358,11 +358,11 @@ static int sqlite_commit(struct store *store, struct argosy_error *err)
     return rc;
 }
 
-static int sqlite_want(struct store *store, const struct ag_id *id, uint64_t number,
-                       struct argosy_error *err)
+static int sqlite_want(struct store *store, const struct effect *load, struct argosy_error *err)
 {
     struct sqlite_store *self = of(store);
-    struct answer answer = {.id = *id, .number = number};
+    struct answer answer = {
+        .id = load->load.id, .number = load->load.number, .ended = load->load.ended};
     bool failed;
 
     pthread_mutex_lock(&self->mutex);
@@ -384,8 +384,9 @@ static bool sqlite_loaded(struct store *store, struct core_loaded *out)
     *out = (struct core_loaded){
         .id = answer.id,
         .number = answer.number,
+        .ended = answer.ended,
         .is_there = answer.is_there,
-        .payload = ag_bytes_of(self->answers.data + self->answers_at + sizeof answer, answer.size)};
+        .bytes = ag_bytes_of(self->answers.data + self->answers_at + sizeof answer, answer.size)};
     self->answers_at += sizeof answer + answer.size;
     return true;
 }

@@ -48,10 +48,9 @@ struct store {
     /* Records up to this number are durable. */
     uint64_t (*committed)(const struct store *self);
 
-    /* Read the payload of the job with this number; loaded() tells it when fd has become readable
-     * and commit() was called. Both NULL: this store cannot. ARGOSY_ENOMEM. */
-    int (*want)(struct store *self, const struct ag_id *id, uint64_t number,
-                struct argosy_error *err);
+    /* Read what an EFFECT_LOAD names; loaded() tells it when fd has become readable and commit()
+     * was called. Both NULL: this store cannot. ARGOSY_ENOMEM. */
+    int (*want)(struct store *self, const struct effect *load, struct argosy_error *err);
 
     /* The next one that was read; false when there is none. It points into the store until the next
      * call. */

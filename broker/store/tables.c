@@ -414,18 +414,19 @@ void tables_rollback(tables_t *self)
         sqlite3_exec(self->db, "ROLLBACK", NULL, NULL, NULL);
 }
 
-int tables_payload(tables_t *self, uint64_t number, bool *is_there, struct ag_bytes *payload,
-                   struct argosy_error *err)
+int tables_bytes(tables_t *self, uint64_t number, uint64_t ended, bool *is_there,
+                 struct ag_bytes *bytes, struct argosy_error *err)
 {
-    sqlite3_stmt *select = self->sql[SQL_PAYLOAD];
+    sqlite3_stmt *select = self->sql[ended > 0 ? SQL_RESULT : SQL_PAYLOAD];
     int step;
 
-    sqlite3_reset(select);
-    sql_bind(select, 1, number);
+    sqlite3_reset(self->sql[SQL_RESULT]);
+    sqlite3_reset(self->sql[SQL_PAYLOAD]);
+    sql_bind(select, 1, ended > 0 ? ended : number);
     step = sqlite3_step(select);
     *is_there = step == SQLITE_ROW;
     if (*is_there)
-        *payload = sql_column_bytes(select, 0);
+        *bytes = sql_column_bytes(select, 0);
     return step == SQLITE_ROW || step == SQLITE_DONE ? 0 : sql_fail(self->db, "read", err);
 }
 

@@ -43,9 +43,10 @@ int tables_apply(tables_t *self, uint64_t number, struct ag_bytes record, struct
 int tables_commit(tables_t *self, struct argosy_error *err);
 void tables_rollback(tables_t *self);
 
-/* A job's payload, until the next call; *is_there is false when there is no such job. */
-int tables_payload(tables_t *self, uint64_t number, bool *is_there, struct ag_bytes *payload,
-                   struct argosy_error *err);
+/* A job's payload, or its result when `ended` is not 0, until the next call; *is_there is false when
+ * there is no such row. */
+int tables_bytes(tables_t *self, uint64_t number, uint64_t ended, bool *is_there,
+                 struct ag_bytes *bytes, struct argosy_error *err);
 
 /* Changes that found no row: there should be none, ever. */
 uint64_t tables_surprises(const tables_t *self);

@@ -33,17 +33,18 @@ static void end_step(struct sim *self, uint64_t before)
         self->commit_at = self->now + between(self, 0, 6);
 }
 
-/* ---- payloads that were put aside --------------------------------------------------------------
+/* ---- what was put aside --------------------------------------------------------------
  */
 
 struct wanted {
     struct ag_id id;
-    uint64_t number;
+    uint64_t number, ended;
 };
 
 static void want(struct sim *self, const struct effect *effect)
 {
-    struct wanted wanted = {.id = effect->load.id, .number = effect->load.number};
+    struct wanted wanted = {
+        .id = effect->load.id, .number = effect->load.number, .ended = effect->load.ended};
 
     ag_buffer_append(&self->wanted, &wanted, sizeof wanted);
     if (self->load_at == INT64_MAX)
@@ -53,16 +54,17 @@ static void want(struct sim *self, const struct effect *effect)
 /* A store reads what it has been given, durable or not. */
 static struct core_loaded load(const struct sim *self, const struct wanted *wanted)
 {
-    struct core_loaded loaded = {.id = wanted->id, .number = wanted->number};
+    struct core_loaded loaded = {
+        .id = wanted->id, .number = wanted->number, .ended = wanted->ended};
+    uint64_t row = wanted->ended > 0 ? wanted->ended : wanted->number, number;
+    enum core_record type = wanted->ended > 0 ? RECORD_END : RECORD_JOB;
     struct ag_bytes bytes;
     struct record record;
-    uint64_t number;
 
     for (size_t at = 0; !loaded.is_there && journal_next(&self->journal, &at, &number, &bytes);)
-        if (number == wanted->number && record_read(bytes, &record, NULL) == 0 &&
-            record.type == RECORD_JOB) {
+        if (number == row && record_read(bytes, &record, NULL) == 0 && record.type == type) {
             loaded.is_there = true;
-            loaded.payload = record.job.spec.payload;
+            loaded.bytes = type == RECORD_END ? record.end.result : record.job.spec.payload;
         }
     return loaded;
 }

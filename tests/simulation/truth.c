@@ -248,8 +248,12 @@ static void check_result(struct sim *self, int number, const struct proto_event 
     struct proto_token token;
     int maker;
 
-    if (event->result.data == NULL)
-        return; /* not asked for */
+    if (event->state != PROTO_JOB_SUCCEEDED)
+        return;
+    if (event->result.data == NULL) { /* all clients ask for results */
+        sim_broken(self, "the success of job %d is told without what it made", number);
+        return;
+    }
     if (event->result.size != 2 + sizeof token) {
         sim_broken(self, "job %d has a result that no worker made", number);
         return;

@@ -141,7 +141,7 @@ static void write_token(struct stage *self, const struct effect *effect, const c
 
 struct wanted {
     struct ag_id id;
-    uint64_t number;
+    uint64_t number, ended;
 };
 
 void stage_load(struct stage *self)
@@ -157,13 +157,18 @@ void stage_load(struct stage *self)
         struct core_loaded loaded;
 
         memcpy(&one, wanted.data + i, sizeof one);
-        loaded = (struct core_loaded){.id = one.id, .number = one.number};
-        for (size_t at = 0; journal_next(&self->journal, &at, &number, &bytes);)
-            if (number == one.number && record_read(bytes, &record, NULL) == 0 &&
-                record.type == RECORD_JOB) {
+        loaded = (struct core_loaded){.id = one.id, .number = one.number, .ended = one.ended};
+        for (size_t at = 0; journal_next(&self->journal, &at, &number, &bytes);) {
+            if (record_read(bytes, &record, NULL) < 0)
+                continue;
+            if (one.ended == 0 && number == one.number && record.type == RECORD_JOB) {
                 loaded.is_there = true;
-                loaded.payload = record.job.spec.payload;
+                loaded.bytes = record.job.spec.payload;
+            } else if (one.ended > 0 && number == one.ended && record.type == RECORD_END) {
+                loaded.is_there = true;
+                loaded.bytes = record.end.result;
             }
+        }
         stage_step(self, &(struct core_event){.type = CORE_LOADED, .loaded = &loaded});
     }
     ag_buffer_free(&wanted);
@@ -191,7 +196,9 @@ static void write_effect(struct stage *self, const struct effect *effect)
         break;
     case EFFECT_LOAD:
         ag_buffer_append(&self->wanted,
-                         &(struct wanted){.id = effect->load.id, .number = effect->load.number},
+                         &(struct wanted){.id = effect->load.id,
+                                          .number = effect->load.number,
+                                          .ended = effect->load.ended},
                          sizeof(struct wanted));
         break;
     case EFFECT_WELCOME:

@@ -1113,6 +1113,83 @@ static void a_payload_that_is_gone_fails_its_job(void **state)
     stage_expect(stage, "10: welcome\n10: run 1.1\n20: events 0 2.0=failed end\n");
 }
 
+/* What was said is committed, and committed again: then results have been put aside. */
+static void put_aside(struct stage *stage)
+{
+    stage_wait(stage, 1);
+    stage_say(stage, 20, 20, CORE_ALIVE);
+}
+
+/* The stage's results have 1 byte. */
+static void a_result_is_put_aside_and_read_for_who_asks(void **state)
+{
+    struct stage *stage = with_few_awake(state, 8);
+    uint64_t before;
+
+    stage_worker(stage, 10, 8);
+    submit(stage, (struct stage_job){.id = 1});
+    submit(stage, (struct stage_job){.id = 2});
+    succeeds(stage, 1, 1);
+    before = bytes_of(stage);
+    succeeds(stage, 2, 1); /* with its commit the first one goes */
+    put_aside(stage);
+    assert_true(bytes_of(stage) < before);
+    ag_buffer_clear(&stage->said);
+    stage_watch(stage, 20, 1, 0, 10, PROTO_WATCH_RESULTS);
+    stage_expect(stage, "20: events 0\n"); /* it is being read */
+    stage_load(stage);
+    stage_expect(stage, "20: events 0 1.1=succeeded end\n");
+}
+
+static void who_does_not_want_results_does_not_wait_for_them(void **state)
+{
+    struct stage *stage = with_few_awake(state, 8);
+
+    stage_worker(stage, 10, 8);
+    submit(stage, (struct stage_job){.id = 1});
+    succeeds(stage, 1, 1);
+    put_aside(stage);
+    ag_buffer_clear(&stage->said);
+    stage_watch(stage, 20, 1, 0, 10, 0);
+    stage_expect(stage, "20: events 0 1.1=succeeded end\n");
+}
+
+static void what_is_handed_on_is_read_first(void **state)
+{
+    struct stage *stage = with_few_awake(state, 8);
+
+    stage_worker(stage, 10, 8);
+    submit(stage, (struct stage_job){.id = 1});
+    succeeds(stage, 1, 1);
+    put_aside(stage);
+    ag_buffer_clear(&stage->said);
+    submit(stage, (struct stage_job){.id = 2, .after = {1}});
+    stage_expect(stage, "20: accepted 1\n");
+    stage_load(stage);
+    stage_expect(stage, "10: run 2.1 <1\n");
+}
+
+static void what_a_group_has_made_is_away_after_a_restart(void **state)
+{
+    struct stage *stage = with_few_awake(state, 8);
+    struct proto_group group = stage_group(1000, PROTO_GATHER);
+
+    stage_worker(stage, 10, 8);
+    stage_submit(stage, 20, &group, 1, NULL, 0);
+    submit(stage, (struct stage_job){.id = 1, .group = 1000});
+    submit(stage, (struct stage_job){.id = 2, .group = 1000});
+    stage_seal(stage, 20, 1000);
+    succeeds(stage, 1, 1);
+    succeeds(stage, 2, 1);
+    stage_restart(stage);
+    stage_client(stage, 20);
+    ag_buffer_clear(&stage->said);
+    stage_watch(stage, 20, 1000, 0, 10, PROTO_WATCH_RESULTS);
+    stage_expect(stage, "20: events 0\n");
+    stage_load(stage);
+    stage_expect(stage, "20: events 0 1.1=succeeded\n20: events 1 2.1=succeeded end\n");
+}
+
 struct listed {
     unsigned count, last;
 };
@@ -1510,6 +1587,10 @@ int main(void)
         STORY(a_long_queue_sleeps_on_after_a_restart),
         STORY(a_payload_that_is_gone_fails_its_job),
         STORY(who_sleeps_is_listed_page_by_page),
+        STORY(a_result_is_put_aside_and_read_for_who_asks),
+        STORY(who_does_not_want_results_does_not_wait_for_them),
+        STORY(what_is_handed_on_is_read_first),
+        STORY(what_a_group_has_made_is_away_after_a_restart),
         STORY(a_schedule_fires_as_often_as_it_says),
         STORY(missed_ticks_are_made_up_for_as_the_schedule_says),
         STORY(a_schedule_follows_the_wall_clock),
