@@ -478,7 +478,7 @@ void broker_crash(struct sim *self)
     truth_crashed(self);
     truth_schedule_crashed(self);
     core_destroy(&self->core);
-    self->broker_is_up = false;
+    self->broker_is_up = self->crashes_at_commit = false;
     self->commit_at = INT64_MAX;
     self->broker_back_at = self->now + between(self, 10, 1500);
     for (int i = 0; i < SIM_PEERS; i++)

@@ -75,6 +75,8 @@ static void fault(struct sim *self)
         wall_jump(self);
     } else if (self->broker_is_up && chance(self, 30)) {
         broker_is_told_to_stop(self);
+    } else if (chance(self, 50)) {
+        self->crashes_at_commit = true;
     } else if (self->broker_is_up) {
         broker_crash(self);
     }
@@ -175,7 +177,10 @@ static void happen_next(struct sim *self, const struct next *next)
         broker_timer(self);
         break;
     case BROKER_COMMIT:
-        broker_commit(self);
+        if (self->crashes_at_commit && !self->are_faults_over)
+            broker_crash(self);
+        else
+            broker_commit(self);
         break;
     case BROKER_LOOKS:
         broker_looks_at_clock(self);

@@ -216,6 +216,7 @@ struct sim {
     core_t *core;
     struct core_config config;
     bool broker_is_up;
+    bool crashes_at_commit; /* in the place of the next one: when most may be lost */
     int64_t broker_back_at, commit_at, load_at;
     struct ag_buffer wanted; /* payloads that the broker reads from the journal: struct wanted */
     size_t wanted_at;        /* those before have been read */
