@@ -75,8 +75,9 @@ struct plant {
     "INSERT INTO job (number, id, batch, place, template, since, mode, payload) VALUES (" number   \
     ", " id ", 1, 0, 1, " since ", 0, " PAYLOAD(key) ");"
 #define ADD_END(number, job, state, attempt, since, result, error)                                 \
-    "INSERT INTO outcome VALUES (" number ", " job ", " state ", 'w', " attempt                    \
-    ", 0, 0, 0, 0, 0, " since ", " result ", " error ", 0, NULL);"
+    "INSERT INTO outcome (number, job, state, worker, attempt, failures, losses, releases,"        \
+    " queued_ms, run_ms, since, result, error, spent, remembered) VALUES (" number ", " job        \
+    ", " state ", 'w', " attempt ", 0, 0, 0, 0, 0, " since ", " result ", " error ", 0, 0);"
 
 static const char sound_rows[] =
     "INSERT INTO meta VALUES ('epoch', 1002);"
