@@ -1,0 +1,266 @@
+#!/bin/sh
+# Jobs that do nothing, from a client to their results: Argosy and other queues in one run, in turn.
+#
+#     sh bench/queue/run.sh [--jobs N] [--rounds R] [--dir DIR] [--bin DIR]
+#
+# --dir   a folder on the disk to measure (default: /var/tmp)
+# --bin   where the programs of Argosy are (default: build/release/bin of this tree, built if missing)
+#
+# A queue that is not installed is left out, with a sentence. See ../README.md for what is compared.
+set -eu
+here=$(cd "$(dirname "$0")" && pwd)
+top=$(cd "$here/../.." && pwd)
+jobs=200000 rounds=3 disk=/var/tmp bin=''
+
+usage() {
+    sed -n 's/^#     //p' "$0" >&2
+    exit 2
+}
+
+while [ $# -gt 0 ]; do
+    [ $# -gt 1 ] || usage
+    case $1 in
+    --jobs) jobs=$2 ;;
+    --rounds) rounds=$2 ;;
+    --dir) disk=$2 ;;
+    --bin) bin=$(cd "$2" && pwd) ;;
+    *) usage ;;
+    esac
+    shift 2
+done
+case $jobs$rounds in *[!0-9]*) usage ;; esac
+slow_jobs=$((jobs / 50)) # for the queues with an fsync for every job: the rate is the same
+[ "$slow_jobs" -ge 1000 ] || slow_jobs=1000
+
+# ---- what was started ends with us --------------------------------------------------------------
+work=$(mktemp -d "$disk/argosy-bench.XXXXXX")
+chmod 711 "$work" # PostgreSQL runs as somebody else
+server='' worker='' client='' signal=TERM
+
+stop() { # PID [SIGNAL]
+    [ -n "$1" ] || return 0
+    kill "-${2:-TERM}" "$1" 2>/dev/null || true
+    wait "$1" 2>/dev/null || true
+}
+
+stop_all() {
+    stop "$client"
+    stop "$worker"
+    stop "$server" "$signal"
+    client='' worker='' server='' signal=TERM
+}
+
+trap 'trap "" INT TERM; stop_all; rm -rf "$work"' EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+skip() {
+    echo "left out: $*" >&2
+}
+
+# Until the command succeeds; ten seconds at most.
+await() {
+    tries=0
+    until "$@" >/dev/null 2>&1; do
+        tries=$((tries + 1))
+        if [ $tries -gt 200 ]; then
+            echo "run.sh: this did not come true: $*" >&2
+            tail -5 "$work"/log >&2
+            exit 1
+        fi
+        sleep 0.05
+    done
+}
+
+# ---- building -----------------------------------------------------------------------------------
+if [ -z "$bin" ]; then
+    bin=$top/build/release/bin
+    if [ ! -x "$bin/argosy-worker" ] || [ ! -x "$bin/argosy-broker" ] || [ ! -x "$bin/argosy" ]; then
+        (
+            cd "$top"
+            cmake --preset release >/dev/null
+            cmake --build --preset release -j "$(nproc)" \
+                --target argosy argosy-broker argosy-worker -- --no-print-directory -s >&2
+        )
+    fi
+fi
+peers=$work/bin
+mkdir "$peers"
+
+compile() { # PROGRAM SOURCE... [FLAG...]
+    program=$1
+    shift
+    (cd "$here" && ${CC:-cc} -std=c17 -D_GNU_SOURCE -O2 -Wall -Wextra -o "$peers/$program" "$@")
+}
+
+# ---- one measurement: a fresh server in a fresh folder ------------------------------------------
+# What `argosy bench --json` and the peers print -> rate, p50 one at a time, CPU.
+figures() {
+    sed 's/[,{}]/\n/g' | awk -F': *' '
+        /"jobs_per_second"/ && rate == "" { rate = $2 }
+        /"p50_ms"/ { p50 = $2 }
+        /"broker_cpu_us"/ { cpu = $2 }
+        /"failed"/ && $2 != 0 { print "run.sh: jobs failed" >"/dev/stderr"; exit 1 }
+        END { if (cpu == "") exit 1; print rate, p50, cpu }'
+}
+
+# ROW COMMAND...: its figures become a line of the table's data.
+record() {
+    row=$1
+    shift
+    timeout 900 "$@" >"$work/out" 2>>"$work/log" & # so that a signal finds us waiting
+    client=$!
+    wait "$client" || {
+        echo "run.sh: $row: $* failed:" >&2
+        tail -5 "$work/log" >&2
+        exit 1
+    }
+    client=''
+    line=$(figures <"$work/out")
+    echo "$row|$round|$line" >>"$work/data"
+    printf 'round %s  %-26s %s\n' "$round" "$row" "$line" >&2
+}
+
+fresh() {
+    rm -rf "$work/store" "$work/socket" "$work/log"
+    mkdir -m 700 "$work/store"
+}
+
+has_worker() {
+    "$bin/argosy" workers --config /dev/null --connect "ipc://$work/socket" | grep -q bench
+}
+
+run_argosy() { # ROW STORE
+    fresh
+    "$bin/argosy-broker" --config /dev/null --bind "ipc://$work/socket" --store "$2" --log warning \
+        >"$work/log" 2>&1 &
+    server=$!
+    await test -S "$work/socket"
+    "$bin/argosy-worker" --config /dev/null --connect "ipc://$work/socket" --kinds noop \
+        --name bench --log warning >>"$work/log" 2>&1 &
+    worker=$!
+    await has_worker
+    record "$1" "$bin/argosy" bench --config /dev/null \
+        --connect "ipc://$work/socket" --jobs "$jobs" --json
+    stop_all
+}
+
+run_beanstalkd() { # ROW JOBS FSYNC-FLAG [-r]
+    fresh
+    beanstalkd -b "$work/store" "$3" -l "unix:$work/socket" >"$work/log" 2>&1 &
+    server=$!
+    await test -S "$work/socket"
+    record "$1" "$peers/beanstalkd" -n "$2" ${4:+"$4"} -p "$server" "$work/socket"
+    stop_all
+}
+
+run_redis() { # ROW [-r]
+    fresh
+    redis-server --port 0 --unixsocket "$work/socket" --dir "$work/store" --save '' \
+        --appendonly yes --appendfsync always >"$work/log" 2>&1 &
+    server=$!
+    await redis-cli -s "$work/socket" ping
+    record "$1" "$peers/redis" -n "$jobs" ${2:+"$2"} -p "$server" "$work/socket"
+    stop_all
+}
+
+# In place of this shell, as PostgreSQL's user: it refuses to run as root.
+postgres_exec() {
+    cd "$work"
+    if [ "$(id -u)" -ne 0 ]; then
+        exec "$@"
+    else
+        exec setpriv --reuid="$somebody" --regid="$(id -g "$somebody")" --clear-groups "$@"
+    fi
+}
+
+prepare_postgresql() {
+    somebody=nobody
+    if id postgres >/dev/null 2>&1; then somebody=postgres; fi
+    mkdir -m 700 "$work/pg"
+    mkdir -m 755 "$work/pg-socket"
+    if [ "$(id -u)" -eq 0 ]; then chown "$somebody" "$work/pg" "$work/pg-socket"; fi
+    (postgres_exec "$postgresql/initdb" -D "$work/pg" -A trust -U bench -E UTF8 --locale=C \
+        --no-sync) >"$work/log" 2>&1
+}
+
+# Everything that makes it durable stays as it is; memory and checkpoints are for a busy server.
+run_postgresql() { # ROW [-r]
+    fresh
+    (postgres_exec "$postgresql/postgres" -D "$work/pg" -k "$work/pg-socket" \
+        -c listen_addresses= -c fsync=on -c synchronous_commit=on -c shared_buffers=256MB \
+        -c max_wal_size=4GB -c checkpoint_timeout=30min -c autovacuum_naptime=1s) \
+        >"$work/log" 2>&1 &
+    server=$! signal=INT # do not wait for clients
+    await "$postgresql/pg_isready" -q -h "$work/pg-socket" -U bench -d postgres
+    record "$1" "$peers/postgresql" -n "$jobs" ${2:+"$2"} -p "$(head -1 "$work/pg/postmaster.pid")" \
+        "$work/pg-socket"
+    stop_all
+}
+
+# ---- who is there -------------------------------------------------------------------------------
+compile disk disk.c
+versions=$("$bin/argosy" --version)
+has_beanstalkd='' has_redis='' postgresql=''
+if command -v beanstalkd >/dev/null; then
+    has_beanstalkd=1
+    compile beanstalkd beanstalkd.c peer.c
+    versions="$versions; $(beanstalkd -v)"
+else
+    skip "beanstalkd is not installed (package beanstalkd)"
+fi
+if command -v redis-server >/dev/null && command -v redis-cli >/dev/null; then
+    has_redis=1
+    compile redis redis.c peer.c
+    versions="$versions; Redis $(redis-server --version | sed 's/.* v=\([^ ]*\).*/\1/')"
+else
+    skip "Redis is not installed (package redis-server)"
+fi
+# Debian keeps them out of the way; the newest comes last.
+for folder in "$(dirname "$(command -v postgres || echo /none/postgres)")" /usr/lib/postgresql/*/bin; do
+    if [ -x "$folder/initdb" ] && [ -x "$folder/pg_isready" ]; then postgresql=$folder; fi
+done
+if [ -z "$postgresql" ]; then
+    skip "PostgreSQL's server is not installed (package postgresql)"
+elif ! pkg-config --exists libpq 2>/dev/null; then
+    skip "PostgreSQL's client library is not installed (packages libpq-dev, pkg-config)"
+    postgresql=
+else
+    # shellcheck disable=SC2046 # flags are words
+    compile postgresql postgresql.c peer.c $(pkg-config --cflags --libs libpq)
+    versions="$versions; $("$postgresql/postgres" --version)"
+    prepare_postgresql
+fi
+skip "gearmand: its queue is in memory, and not durable"
+
+# ---- the machine --------------------------------------------------------------------------------
+processor=$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -1)
+memory=$(awk '/^MemTotal/ { printf "%.1f GiB", $2 / 1048576 }' /proc/meminfo)
+filesystem=$(stat -f -c %T "$disk")
+case $filesystem in
+tmpfs | ramfs) echo "run.sh: $disk is in memory: nothing there is durable; use --dir" >&2 ;;
+esac
+echo "machine   $(nproc) cores, ${processor:-unknown processor}, $memory; Linux $(uname -r), $filesystem"
+echo "versions  $versions"
+echo "load      $(cut -d' ' -f1-3 /proc/loadavg) before the run"
+echo "run       $jobs jobs of 100 bytes ($slow_jobs where each has its own fsync), 10000 ahead," \
+    "one client, one worker, $rounds rounds"
+
+# ---- the rounds ---------------------------------------------------------------------------------
+round=0
+while [ "$round" -lt "$rounds" ]; do
+    round=$((round + 1))
+    echo "disk|$round|$("$peers/disk" "$work/page") 0 0" >>"$work/data"
+    run_argosy "Argosy, SQLite" "sqlite:$work/store/jobs.db"
+    [ -z "$has_beanstalkd" ] || run_beanstalkd "beanstalkd -f0" "$slow_jobs" -f0 -r
+    [ -z "$has_beanstalkd" ] || run_beanstalkd "beanstalkd -f0, acked" "$slow_jobs" -f0
+    [ -z "$postgresql" ] || run_postgresql "PostgreSQL" -r
+    [ -z "$postgresql" ] || run_postgresql "PostgreSQL, acked"
+    [ -z "$has_redis" ] || run_redis "Redis, always" -r
+    [ -z "$has_redis" ] || run_redis "Redis, always, acked"
+    run_argosy "Argosy, memory" memory
+    [ -z "$has_beanstalkd" ] || run_beanstalkd "beanstalkd -F" "$jobs" -F -r
+    [ -z "$has_beanstalkd" ] || run_beanstalkd "beanstalkd -F, acked" "$jobs" -F
+done
+echo "load      $(cut -d' ' -f1-3 /proc/loadavg) after it"
+awk -F'|' -f "$here/table.awk" "$work/data"
