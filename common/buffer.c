@@ -34,7 +34,7 @@ uint8_t *ag_buffer_reserve(struct ag_buffer *self, size_t size)
     return make_room(self, size, 0);
 }
 
-void ag_buffer_append(struct ag_buffer *self, const void *data, size_t size)
+void ag_buffer_append_slow(struct ag_buffer *self, const void *data, size_t size)
 {
     uint8_t *room = make_room(self, size, 0);
 

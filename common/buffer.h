@@ -25,7 +25,20 @@ static inline struct ag_buffer ag_buffer_empty(size_t size_max)
     return (struct ag_buffer){.size_max = size_max};
 }
 
-void ag_buffer_append(struct ag_buffer *self, const void *data, size_t size);
+void ag_buffer_append_slow(struct ag_buffer *self, const void *data, size_t size);
+
+/* Encoders append few bytes very often. */
+static inline void ag_buffer_append(struct ag_buffer *self, const void *data, size_t size)
+{
+    if (self->failed || size == 0 || size > self->capacity - self->size ||
+        size > self->size_max - self->size) {
+        ag_buffer_append_slow(self, data, size);
+        return;
+    }
+    memcpy(self->data + self->size, data, size);
+    self->size += size;
+}
+
 void ag_buffer_text(struct ag_buffer *self, const char *text);
 __attribute__((format(printf, 2, 3))) void ag_buffer_printf(struct ag_buffer *self,
                                                             const char *format, ...);

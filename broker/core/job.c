@@ -406,8 +406,9 @@ void job_enter(core_t *self, struct job *job, enum job_state next)
 
     /* What led to a record is not all in the journal: how a job got from its queue to its end. */
     AG_ASSERT(job_may[last] & (1u << next) || (self->restoring && !job_has_ended(job)));
-    core_tracef(self, "        job %s: %s -> %s", ag_id_print(&job->node.id, id),
-                job_state_name(last), job_state_name(next));
+    if (self->trace != NULL)
+        core_tracef(self, "        job %s: %s -> %s", ag_id_print(&job->node.id, id),
+                    job_state_name(last), job_state_name(next));
     ag_heap_stop(&self->timers, &job->timer.heap);
     if (last == JOB_QUEUED)
         leave_queue(self, job, next);
@@ -457,8 +458,9 @@ void job_accept(core_t *self, struct job *job, int64_t due_at)
     job->state = first_state(self, job, due_at);
     self->states[job->state]++;
     queue_count(job->lane->queue, job->state, 1);
-    core_tracef(self, "        job %s: %s", ag_id_print(&job->node.id, id),
-                job_state_name(job->state));
+    if (self->trace != NULL)
+        core_tracef(self, "        job %s: %s", ag_id_print(&job->node.id, id),
+                    job_state_name(job->state));
     job->number = core_journal(self, RECORD_JOB, job, NULL);
     if (group != NULL) {
         group->counts.total++;

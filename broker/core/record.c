@@ -67,14 +67,32 @@ static void put_group(msgpack_packer *p, const struct record *record)
     msgpack_pack_uint64(p, record->group.accepted_unix_ms);
 }
 
+/* Absent is the same as empty. */
+static void put_some(msgpack_packer *p, struct ag_bytes bytes)
+{
+    put_bin(p, bytes.data != NULL ? bytes : ag_bytes_of_text(""));
+}
+
 static void put_job(msgpack_packer *p, const struct record *record)
 {
-    begin(p, record, 5);
+    struct proto_submit_job common = record->job.spec;
+    const struct proto_submit_job *own = &record->job.spec;
+
+    begin(p, record, 11);
     msgpack_pack_uint64(p, record->job.group);
     msgpack_pack_uint32(p, record->job.mode);
     msgpack_pack_uint64(p, record->job.since_unix_ms);
     msgpack_pack_uint64(p, record->job.due_unix_ms);
-    ag_proto_encode_job(p->data, &record->job.spec);
+    put_id(p, &own->group);
+    msgpack_pack_uint32(p, own->index);
+    put_some(p, own->key);
+    put_some(p, own->unique);
+    put_some(p, own->after);
+    put_some(p, own->payload);
+    common.id = common.group = (struct ag_id){{0}};
+    common.index = 0;
+    common.key = common.unique = common.after = common.payload = ag_bytes_of_text("");
+    ag_proto_encode_job(p->data, &common);
 }
 
 /* The entries stand behind each other already. */
@@ -229,18 +247,37 @@ static void read_group(struct ag_reader *r, struct record *out)
     r->failed = r->failed || spec->policy == 0;
 }
 
-static void read_job(struct ag_reader *r, struct record *out)
+static struct ag_bytes read_some(struct ag_reader *r, size_t size_max)
 {
-    struct ag_bytes spec;
+    struct ag_bytes bytes = ag_read_bin_or_nil(r, size_max);
+
+    return bytes.data != NULL ? bytes : ag_bytes_of_text("");
+}
+
+static void read_job(struct ag_reader *r, struct record *out, bool with_common)
+{
+    struct proto_submit_job own = {.id = out->id}, *spec = &out->job.spec;
 
     out->job.group = ag_read_whole(r, INT64_MAX);
     out->job.mode = (uint32_t)ag_read_whole(r, UINT32_MAX);
     out->job.since_unix_ms = ag_read_whole(r, RECORD_UNIX_MS_MAX);
     out->job.due_unix_ms = ag_read_whole(r, RECORD_UNIX_MS_MAX);
-    spec = ag_read_raw(r);
-    if (!r->failed)
-        r->failed =
-            ag_proto_decode_job(spec, &out->job.spec, NULL) < 0 || out->job.spec.kind.size == 0;
+    own.group = ag_read_id(r);
+    own.index = (uint32_t)ag_read_whole(r, UINT32_MAX);
+    own.key = read_some(r, AG_TEXT_BYTES_MAX);
+    own.unique = read_some(r, AG_TEXT_BYTES_MAX);
+    own.after = read_some(r, AG_AFTER_MAX * sizeof(struct ag_id));
+    own.payload = read_some(r, AG_PAYLOAD_BYTES_MAX);
+    out->job.common = ag_read_raw(r);
+    if (with_common && !r->failed)
+        r->failed = ag_proto_decode_job(out->job.common, spec, NULL) < 0 || spec->kind.size == 0;
+    spec->id = own.id;
+    spec->group = own.group;
+    spec->index = own.index;
+    spec->key = own.key;
+    spec->unique = own.unique;
+    spec->after = own.after;
+    spec->payload = own.payload;
 }
 
 /* Checked here, so that a list can be walked without a doubt afterwards. */
@@ -312,14 +349,14 @@ static void read_gone(struct ag_reader *r, struct core_gone *out)
     out->busy_ms = ag_read_whole(r, INT64_MAX);
 }
 
-static void read_body(struct ag_reader *r, struct record *out)
+static void read_body(struct ag_reader *r, struct record *out, bool with_common)
 {
     switch (out->type) {
     case RECORD_GROUP:
         read_group(r, out);
         break;
     case RECORD_JOB:
-        read_job(r, out);
+        read_job(r, out, with_common);
         break;
     case RECORD_ATTEMPT:
         read_attempt(r, out);
@@ -361,20 +398,31 @@ static void read_body(struct ag_reader *r, struct record *out)
     }
 }
 
-int record_read(struct ag_bytes bytes, struct record *out, struct argosy_error *err)
+static int read(struct ag_bytes bytes, struct record *out, bool with_common,
+                struct argosy_error *err)
 {
     struct ag_reader r = ag_reader_of(bytes);
 
     memset(out, 0, sizeof *out);
-    if (ag_wire_check(bytes, AG_WIRE_DEPTH_MAX, AG_WIRE_OBJECTS_MAX) < 0)
-        return ag_fail(err, ARGOSY_EPROTO, "the journal is not sound: not one msgpack value");
     r.failed = ag_read_array(&r) < 3;
     out->type = (enum core_record)ag_read_whole(&r, RECORD_WORKER);
     out->id = ag_read_id(&r);
     out->number = ag_read_whole(&r, INT64_MAX);
     if (!r.failed)
-        read_body(&r, out);
+        read_body(&r, out, with_common);
     return r.failed ? ag_fail(err, ARGOSY_EPROTO, "the journal is not sound: a record of type %d",
                               (int)out->type)
                     : 0;
+}
+
+int record_read(struct ag_bytes bytes, struct record *out, struct argosy_error *err)
+{
+    if (ag_wire_check(bytes, AG_WIRE_DEPTH_MAX, AG_WIRE_OBJECTS_MAX) < 0)
+        return ag_fail(err, ARGOSY_EPROTO, "the journal is not sound: not one msgpack value");
+    return read(bytes, out, true, err);
+}
+
+int record_read_own(struct ag_bytes bytes, struct record *out, struct argosy_error *err)
+{
+    return read(bytes, out, false, err);
 }

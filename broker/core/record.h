@@ -30,6 +30,7 @@ struct record {
         } group;
         struct {
             struct proto_submit_job spec; /* `after`: what it still waits for */
+            struct ag_bytes common;       /* read: what it has in common with others, as bytes */
             uint64_t group;               /* its number; 0 none */
             uint32_t mode;                /* how it waits: enum wait_mode */
             uint64_t since_unix_ms, due_unix_ms;
@@ -86,5 +87,9 @@ void record_write(const struct record *record, struct ag_buffer *out);
 
 /* ARGOSY_EPROTO: the bytes are no record. */
 int record_read(struct ag_bytes bytes, struct record *out, struct argosy_error *err);
+
+/* The same of bytes that record_write() has just written. Of a job's spec only what is its own is
+ * read: id, group, index, key, unique, after, payload; the rest stays bytes. */
+int record_read_own(struct ag_bytes bytes, struct record *out, struct argosy_error *err);
 
 #endif

@@ -164,7 +164,8 @@ static void fall_asleep(core_t *self, struct job *job)
     sleeper->index = job->index;
     sleeper->since_ms = (uint32_t)(job->since - terms->since);
     job->sleeper = NULL;
-    core_tracef(self, "        job %s falls asleep", ag_id_print(&job->node.id, id));
+    if (self->trace != NULL)
+        core_tracef(self, "        job %s falls asleep", ag_id_print(&job->node.id, id));
     job_free(self, job);
     ag_map_add(&self->sleepers, &sleeper->node);
 }
@@ -260,7 +261,8 @@ static struct job *wake(core_t *self, struct sleeper *sleeper)
     sleeper->job = job;
     job->sleeper = sleeper;
     terms_unref(self, terms);
-    core_tracef(self, "        job %s wakes", ag_id_print(&job->node.id, id));
+    if (self->trace != NULL)
+        core_tracef(self, "        job %s wakes", ag_id_print(&job->node.id, id));
     return job;
 }
 

@@ -20,12 +20,12 @@
       " payload) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")                                     \
     X(SET_ATTEMPT, "UPDATE job SET attempt = ? WHERE number = ?")                                  \
     X(CANCEL_JOB, "UPDATE job SET cancelled = ? WHERE number = ?")                                 \
-    X(DELETE_JOB, "DELETE FROM job WHERE number = ?")                                              \
+    X(DELETE_JOBS, "DELETE FROM job WHERE number BETWEEN ? AND ?")                                 \
     X(ADD_OUTCOME,                                                                                 \
       "INSERT INTO outcome (number, job, state, worker, attempt, failures, losses, releases,"      \
       " queued_ms, run_ms, since, result, error, spent, remembered, attempts)"                     \
       " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")                                  \
-    X(DELETE_OUTCOME, "DELETE FROM outcome WHERE number = ?")                                      \
+    X(DELETE_OUTCOMES, "DELETE FROM outcome WHERE number BETWEEN ? AND ?")                         \
     X(ADD_BATCH, "INSERT INTO batch (number, id, name, spec) VALUES (?, ?, ?, ?)")                 \
     X(SEAL_BATCH, "UPDATE batch SET sealed = ? WHERE number = ?")                                  \
     X(STOP_BATCH, "UPDATE batch SET stop = ?, stopped = ?3 WHERE number = ?2")                     \
@@ -62,13 +62,18 @@ struct template
     uint8_t spec[];
 };
 
+struct numbers {
+    uint64_t *items;
+    size_t count, capacity;
+};
+
 struct tables {
     sqlite3 *db;
     sqlite3_stmt *sql[STATEMENTS_COUNT];
     uint64_t seed, surprises;
     struct ag_map templates;
     struct template *last_template;
-    struct ag_buffer scratch;
+    struct numbers forgotten_jobs, forgotten_ends; /* deleted with the commit */
     uint64_t gone_of; /* the group whose counts wait in `gone`; 0 none */
     struct core_gone gone;
 };

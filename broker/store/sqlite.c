@@ -335,7 +335,10 @@ static int sqlite_commit(struct store *store, struct argosy_error *err)
     failed = self->turn.failed; /* half a turn is not passed on */
     pthread_mutex_lock(&self->mutex);
     if (self->turn.size > 0 && !failed) {
-        ag_buffer_append(&self->shared.pending, self->turn.data, self->turn.size);
+        if (self->shared.pending.size == 0)
+            swap(&self->turn, &self->shared.pending);
+        else
+            ag_buffer_append(&self->shared.pending, self->turn.data, self->turn.size);
         failed = self->shared.pending.failed;
         pthread_cond_signal(&self->wake);
     }

@@ -29,18 +29,6 @@ static void forget_templates(tables_t *self)
     self->last_template = NULL;
 }
 
-/* The spec of a job without what is its own. */
-static void write_template(const struct proto_submit_job *job, struct ag_buffer *out)
-{
-    struct proto_submit_job common = *job;
-
-    common.id = common.group = (struct ag_id){{0}};
-    common.index = 0;
-    common.payload = common.key = common.after = common.unique = ag_bytes_of_text("");
-    ag_buffer_clear(out);
-    ag_proto_encode_job(out, &common);
-}
-
 /* Two of different bytes may have the same, then the rows of one are told apart less well. */
 static struct ag_id hash_of(struct ag_bytes bytes)
 {
@@ -82,42 +70,41 @@ static int remember_template(tables_t *self, const struct ag_id *hash, struct ag
     return 0;
 }
 
-static int insert_template(tables_t *self, const struct proto_submit_job *job, struct ag_bytes spec,
-                           uint64_t *number, struct argosy_error *err)
+static int insert_template(tables_t *self, struct ag_bytes spec, uint64_t *number,
+                           struct argosy_error *err)
 {
     sqlite3_stmt *insert = self->sql[SQL_ADD_TEMPLATE];
-    int rc;
+    struct proto_submit_job job;
+    int rc = ag_proto_decode_job(spec, &job, err);
 
-    sqlite3_bind_text64(insert, 1, (const char *)job->kind.data, job->kind.size, SQLITE_STATIC,
+    if (rc < 0)
+        return rc;
+    sqlite3_bind_text64(insert, 1, (const char *)job.kind.data, job.kind.size, SQLITE_STATIC,
                         SQLITE_UTF8);
-    sqlite3_bind_text64(insert, 2, job->queue.data != NULL ? (const char *)job->queue.data : "",
-                        job->queue.size, SQLITE_STATIC, SQLITE_UTF8);
-    sql_bind(insert, 3, job->priority);
+    sqlite3_bind_text64(insert, 2, job.queue.data != NULL ? (const char *)job.queue.data : "",
+                        job.queue.size, SQLITE_STATIC, SQLITE_UTF8);
+    sql_bind(insert, 3, job.priority);
     sql_bind_blob(insert, 4, spec);
     rc = sql_run(self->db, insert, err);
     *number = (uint64_t)sqlite3_last_insert_rowid(self->db);
     return rc;
 }
 
-static int template_of(tables_t *self, const struct proto_submit_job *job, uint64_t *number,
+/* `spec`: what a job has in common with others. */
+static int template_of(tables_t *self, struct ag_bytes spec, uint64_t *number,
                        struct argosy_error *err)
 {
     struct ag_map_node *node;
-    struct ag_bytes spec;
     struct ag_id hash;
     int rc;
 
-    write_template(job, &self->scratch);
-    if (self->scratch.failed)
-        return ag_fail(err, ARGOSY_ENOMEM, "no memory for the store");
-    spec = ag_buffer_bytes(&self->scratch);
     if (!is_template(self->last_template, spec)) {
         hash = hash_of(spec);
         node = self->templates.size > 0 ? ag_map_find(&self->templates, &hash) : NULL;
         if (node != NULL && is_template(AG_OWNER(node, struct template, node), spec)) {
             self->last_template = AG_OWNER(node, struct template, node);
         } else {
-            rc = insert_template(self, job, spec, number, err);
+            rc = insert_template(self, spec, number, err);
             if (rc < 0 || node != NULL) /* its hash is taken: it is not remembered */
                 return rc;
             rc = remember_template(self, &hash, spec, *number, err);
@@ -147,7 +134,7 @@ static int apply_job(tables_t *self, const struct record *record, struct argosy_
     const struct proto_submit_job *job = &record->job.spec;
     sqlite3_stmt *insert = self->sql[SQL_ADD_JOB];
     uint64_t template = 0;
-    int rc = template_of(self, job, &template, err);
+    int rc = template_of(self, record->job.common, &template, err);
 
     if (rc < 0)
         return rc;
@@ -308,16 +295,57 @@ static int add_gone(tables_t *self, uint64_t group, const struct core_gone *more
     return 0;
 }
 
+static int remember_number(struct numbers *self, uint64_t number, struct argosy_error *err)
+{
+    if (self->count == self->capacity) {
+        size_t capacity = self->capacity > 0 ? 2 * self->capacity : 1024;
+        uint64_t *grown = realloc(self->items, capacity * sizeof *grown);
+
+        if (grown == NULL)
+            return ag_fail(err, ARGOSY_ENOMEM, "no memory for the store");
+        self->items = grown;
+        self->capacity = capacity;
+    }
+    self->items[self->count++] = number;
+    return 0;
+}
+
+static int compare(const void *a, const void *b)
+{
+    uint64_t left = *(const uint64_t *)a, right = *(const uint64_t *)b;
+
+    return (left > right) - (left < right);
+}
+
+/* What was accepted or ended together has numbers that follow each other: a statement for each such
+ * run. */
+static int delete_runs(tables_t *self, enum statement statement, struct numbers *numbers,
+                       struct argosy_error *err)
+{
+    int rc = 0;
+
+    if (numbers->count > 0)
+        qsort(numbers->items, numbers->count, sizeof *numbers->items, compare);
+    for (size_t i = 0, end; i < numbers->count && rc == 0; i = end) {
+        for (end = i + 1;
+             end < numbers->count && numbers->items[end] == numbers->items[end - 1] + 1;)
+            end++;
+        sql_bind(self->sql[statement], 1, numbers->items[i]);
+        sql_bind(self->sql[statement], 2, numbers->items[end - 1]);
+        rc = sql_run(self->db, self->sql[statement], err);
+        if (rc == 0 && (size_t)sqlite3_changes(self->db) != end - i)
+            self->surprises++;
+    }
+    numbers->count = 0;
+    return rc;
+}
+
 static int forget_job(tables_t *self, const struct record *record, struct argosy_error *err)
 {
-    int rc;
+    int rc = remember_number(&self->forgotten_jobs, record->number, err);
 
-    sql_bind(self->sql[SQL_DELETE_JOB], 1, record->number);
-    rc = change(self, SQL_DELETE_JOB, err);
-    if (rc < 0)
-        return rc;
-    sql_bind(self->sql[SQL_DELETE_OUTCOME], 1, record->forget.ended);
-    rc = change(self, SQL_DELETE_OUTCOME, err);
+    if (rc == 0)
+        rc = remember_number(&self->forgotten_ends, record->forget.ended, err);
     return rc < 0 ? rc : add_gone(self, record->forget.group, &record->forget.gone, err);
 }
 
@@ -356,7 +384,7 @@ static int apply_forget(tables_t *self, const struct record *record, struct argo
 int tables_apply(tables_t *self, uint64_t number, struct ag_bytes bytes, struct argosy_error *err)
 {
     struct record record;
-    int rc = record_read(bytes, &record, err);
+    int rc = record_read_own(bytes, &record, err);
 
     if (rc < 0)
         return rc;
@@ -403,12 +431,16 @@ int tables_commit(tables_t *self, struct argosy_error *err)
 {
     int rc = write_gone(self, err);
 
+    if (rc == 0)
+        rc = delete_runs(self, SQL_DELETE_JOBS, &self->forgotten_jobs, err);
+    if (rc == 0)
+        rc = delete_runs(self, SQL_DELETE_OUTCOMES, &self->forgotten_ends, err);
     return rc < 0 ? rc : sql_run(self->db, self->sql[SQL_COMMIT], err);
 }
 
 void tables_rollback(tables_t *self)
 {
-    self->gone_of = 0;
+    self->gone_of = self->forgotten_jobs.count = self->forgotten_ends.count = 0;
     forget_templates(self); /* some may have been rolled back */
     if (sqlite3_get_autocommit(self->db) == 0)
         sqlite3_exec(self->db, "ROLLBACK", NULL, NULL, NULL);
@@ -508,7 +540,6 @@ int tables_open(tables_t **out, const char *path, struct argosy_error *err)
     *out = NULL;
     if (self == NULL)
         return ag_fail(err, ARGOSY_ENOMEM, "no memory for a store");
-    self->scratch = ag_buffer_empty(AG_MESSAGE_BYTES_MAX);
     if (sqlite3_open_v2(path, &self->db,
                         SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX,
                         NULL) != SQLITE_OK)
@@ -533,7 +564,8 @@ void tables_close(tables_t **self_p)
         sqlite3_finalize(self->sql[i]);
     forget_templates(self);
     sqlite3_close(self->db);
-    ag_buffer_free(&self->scratch);
+    free(self->forgotten_jobs.items);
+    free(self->forgotten_ends.items);
     free(self);
     *self_p = NULL;
 }

@@ -43,8 +43,8 @@ int tables_apply(tables_t *self, uint64_t number, struct ag_bytes record, struct
 int tables_commit(tables_t *self, struct argosy_error *err);
 void tables_rollback(tables_t *self);
 
-/* A job's payload, or its result when `ended` is not 0, until the next call; *is_there is false when
- * there is no such row. */
+/* A job's payload, or its result when `ended` is not 0, until the next call; *is_there is false
+ * when there is no such row. */
 int tables_bytes(tables_t *self, uint64_t number, uint64_t ended, bool *is_there,
                  struct ag_bytes *bytes, struct argosy_error *err);
 
