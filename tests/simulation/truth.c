@@ -51,7 +51,7 @@ static void heard_result(struct sim *self, const struct conn *conn,
 /* The last retry was granted while there were fewer than 10 and the share of what had begun. */
 static void check_budget(struct sim *self, int group)
 {
-    uint64_t percent = self->groups[group].budget, retries = 0, firsts = 0;
+    uint64_t percent = group >= 0 ? self->groups[group].budget : 0, retries = 0, firsts = 0;
 
     for (int i = 0; i < self->jobs_count; i++)
         if (self->jobs[i].group == group) {
