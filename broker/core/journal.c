@@ -163,6 +163,7 @@ void core_write_record(core_t *self, const struct effect *effect, struct ag_buff
         record.queue.name = ag_bytes_of_text(effect->journal.queue->name);
         record.queue.paused = effect->journal.queue->paused;
         record.queue.limit = effect->journal.queue->limit;
+        record.queue.relaxed = effect->journal.queue->relaxed;
         break;
     case RECORD_SCHEDULE:
         of_schedule(effect->journal.schedule, &record);

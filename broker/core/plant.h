@@ -19,6 +19,7 @@
     X(CANCEL_FORGOTTEN, "cancel-forgotten", "a cancel is not journalled")                          \
     X(EARLY_ANSWER, "early-answer", "answers leave before the commit")                             \
     X(EARLY_EVENT, "early-event", "ends are told before the commit")                               \
+    X(RELAXED_ALL, "relaxed-all", "every queue is taken for a relaxed one")                        \
     X(CANCEL_UNDONE, "cancel-undone", "a cancelled job may still succeed")                         \
     X(EARLY_AFTER, "early-after",                                                                  \
       "a job begins when all but one of those it waits for have ended")                            \
@@ -26,7 +27,7 @@
     X(CLOCK_IGNORED, "clock-ignored", "a tick does not move when the wall clock is set")           \
     X(TICK_DROPPED, "tick-dropped", "of several missed ticks only the first is made up for")       \
     X(RULE_REMAINS, "rule-remains", "the removal of a schedule is not journalled")                 \
-    X(WAIT_LONGER, "wait-longer", "a delay grows when the clock was set back before a restart")           \
+    X(WAIT_LONGER, "wait-longer", "a delay grows when the clock was set back before a restart")    \
     X(BUDGET_IGNORED, "budget-ignored", "a failure is tried again though the budget is spent")
 
 enum plant {

@@ -23,7 +23,7 @@
     X(ADD_OUTCOME,                                                                                 \
       "INSERT INTO outcome (number, job, state, worker, attempt, failures, losses, releases,"      \
       " queued_ms, run_ms, since, result, error, spent, remembered, attempts)"                     \
-      " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")                                     \
+      " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")                                  \
     X(DELETE_OUTCOME, "DELETE FROM outcome WHERE number = ?")                                      \
     X(ADD_BATCH, "INSERT INTO batch (number, id, name, spec) VALUES (?, ?, ?, ?)")                 \
     X(SEAL_BATCH, "UPDATE batch SET sealed = ? WHERE number = ?")                                  \
@@ -35,7 +35,8 @@
       "UPDATE batch SET succeeded = succeeded + ?, failed = failed + ?,"                           \
       " cancelled = cancelled + ?, retried = retried + ?, unconfirmed = unconfirmed + ?,"          \
       " busy_ms = busy_ms + ? WHERE number = ?")                                                   \
-    X(PUT_QUEUE, "REPLACE INTO queue (name, number, paused, slots, spec) VALUES (?, ?, ?, ?, ?)")  \
+    X(PUT_QUEUE,                                                                                   \
+      "REPLACE INTO queue (name, number, paused, slots, relaxed, spec) VALUES (?, ?, ?, ?, ?, ?)") \
     X(PUT_SCHEDULE,                                                                                \
       "REPLACE INTO schedule (id, number, name, next, fired, spec) VALUES (?, ?, ?, ?, ?, ?)")     \
     X(DELETE_SCHEDULE, "DELETE FROM schedule WHERE id = ?")                                        \
