@@ -24,6 +24,8 @@ struct stage {
     uint64_t holding_epoch; /* of what they hold; 0: the broker's own */
     bool keeps_journal;
     struct ag_buffer journal;
+    uint64_t committed;
+    size_t durable; /* bytes of the journal */
     struct ag_buffer said;
     struct ag_buffer attempts;
     /* Called for each effect before it is written down; may be NULL. */
@@ -87,5 +89,7 @@ void stage_progress(struct stage *self, unsigned peer, unsigned job, unsigned at
                     uint32_t permille);
 /* With the journal that was kept since keeps_journal was set. */
 void stage_restart(struct stage *self);
+/* Likewise, without what was not committed. */
+void stage_crash(struct stage *self);
 
 #endif
