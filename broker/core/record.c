@@ -314,7 +314,7 @@ static void read_gone(struct ag_reader *r, struct core_gone *out)
     out->busy_ms = ag_read_whole(r, INT64_MAX);
 }
 
-static void read_body(struct ag_reader *r, struct record *out)
+static void read_body(struct ag_reader *r, uint32_t fields, struct record *out)
 {
     switch (out->type) {
     case RECORD_GROUP:
@@ -349,7 +349,7 @@ static void read_body(struct ag_reader *r, struct record *out)
         out->queue.name = ag_read_text(r, AG_NAME_BYTES_MAX);
         out->queue.paused = ag_read_bool(r);
         out->queue.limit = (uint32_t)ag_read_whole(r, UINT32_MAX);
-        out->queue.relaxed = ag_read_bool(r);
+        out->queue.relaxed = fields > 6 && ag_read_bool(r); /* it came later */
         break;
     case RECORD_SCHEDULE:
         read_schedule(r, out);
@@ -367,16 +367,18 @@ static void read_body(struct ag_reader *r, struct record *out)
 int record_read(struct ag_bytes bytes, struct record *out, struct argosy_error *err)
 {
     struct ag_reader r = ag_reader_of(bytes);
+    uint32_t fields;
 
     memset(out, 0, sizeof *out);
     if (ag_wire_check(bytes, AG_WIRE_DEPTH_MAX, AG_WIRE_OBJECTS_MAX) < 0)
         return ag_fail(err, ARGOSY_EPROTO, "the journal is not sound: not one msgpack value");
-    r.failed = ag_read_array(&r) < 3;
+    fields = ag_read_array(&r);
+    r.failed = r.failed || fields < 3;
     out->type = (enum core_record)ag_read_whole(&r, RECORD_WORKER);
     out->id = ag_read_id(&r);
     out->number = ag_read_whole(&r, INT64_MAX);
     if (!r.failed)
-        read_body(&r, out);
+        read_body(&r, fields, out);
     return r.failed ? ag_fail(err, ARGOSY_EPROTO, "the journal is not sound: a record of type %d",
                               (int)out->type)
                     : 0;

@@ -78,7 +78,7 @@ CREATE TABLE queue (
     number  INTEGER NOT NULL,
     paused  INTEGER NOT NULL,
     slots   INTEGER NOT NULL,      -- that run at once; 0: no limit
-    relaxed INTEGER NOT NULL,      -- 1: a crash may forget its last moments
+    relaxed INTEGER NOT NULL DEFAULT 0, -- 1: a crash may forget its last moments
     spec    BLOB NOT NULL          -- the last record
 ) WITHOUT ROWID;
 

@@ -438,6 +438,20 @@ static int make(tables_t *self, struct argosy_error *err)
     return rc;
 }
 
+/* What came later has a default, so that older brokers can go on with it as well. */
+static int add_columns(tables_t *self, struct argosy_error *err)
+{
+    uint64_t has = 0;
+    int rc = sql_number(self->db,
+                        "SELECT count(*) FROM pragma_table_info('queue') WHERE name = 'relaxed'",
+                        &has, err);
+
+    if (rc < 0 || has > 0)
+        return rc;
+    return sql_exec(self->db, "ALTER TABLE queue ADD COLUMN relaxed INTEGER NOT NULL DEFAULT 0",
+                    "change", err);
+}
+
 /* One that was never finished has no tables: it is begun anew. */
 static int check_format(tables_t *self, const char *path, struct argosy_error *err)
 {
@@ -456,7 +470,7 @@ static int check_format(tables_t *self, const char *path, struct argosy_error *e
                        "%s is of format %llu, this broker knows up to %d: it was made by a newer "
                        "Argosy, which must be installed to read it",
                        path, (unsigned long long)format, TABLES_FORMAT);
-    return 0;
+    return add_columns(self, err);
 }
 
 static int set_up(tables_t *self, const char *path, struct argosy_error *err)
