@@ -360,10 +360,11 @@ static void put_queue(void *arg, const struct core_queue_view *view)
 {
     msgpack_packer *p = arg;
 
-    msgpack_pack_map(p, 7);
+    msgpack_pack_map(p, 8);
     put_pair(p, "queue", view->name);
     put_truth(p, "paused", view->paused);
     put_count(p, "limit", view->limit);
+    put_pair(p, "durability", view->relaxed ? "relaxed" : "full");
     put_count(p, "waiting", view->waiting);
     put_count(p, "running", view->running);
     put_count(p, "workers", view->workers);

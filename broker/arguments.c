@@ -30,6 +30,7 @@ static const struct row rows[] = {
     {"cron", VALUE_TEXT, AT(cron), AG_TEXT_BYTES_MAX},
     {"tz", VALUE_TEXT, AT(zone), AG_NAME_BYTES_MAX},
     {"catch_up", VALUE_TEXT, AT(catch_up), AG_NAME_BYTES_MAX},
+    {"durability", VALUE_TEXT, AT(durability), AG_NAME_BYTES_MAX},
     {"job", VALUE_BIN, AT(job), 2 * AG_PAYLOAD_BYTES_MAX},
     {"limit", VALUE_WHOLE, AT(limit), UINT32_MAX},
     {"after", VALUE_WHOLE, AT(after), UINT64_MAX},
@@ -128,6 +129,7 @@ static int find_verb(struct ag_bytes name, enum core_verb *out)
         [VERB_PAUSE] = "pause",
         [VERB_RESUME] = "resume",
         [VERB_LIMIT] = "limit",
+        [VERB_DURABILITY] = "durability",
         [VERB_DRAIN] = "drain",
         [VERB_RETRY] = "retry",
         [VERB_REMOVE] = "remove",
@@ -159,6 +161,7 @@ int arguments_to_control(const struct proto_query *query, struct core_control *o
         .id = read.id,
         .as = read.as,
         .number = (uint32_t)read.number,
+        .relaxed = ag_bytes_are(read.durability, "relaxed"),
         .rule = {.at_unix_ms = (int64_t)read.at_unix_ms,
                  .every_ms = read.every_ms,
                  .cron = read.cron,
@@ -169,6 +172,8 @@ int arguments_to_control(const struct proto_query *query, struct core_control *o
     if (find_verb(query->verb, &out->verb) < 0)
         return ag_fail(err, ARGOSY_EPROTO,
                        "rejected.verb: this broker does not know the verb: is the client newer?");
+    if (out->verb == VERB_DURABILITY && !out->relaxed && !ag_bytes_are(read.durability, "full"))
+        return ag_fail(err, ARGOSY_EPROTO, "durability is relaxed or full");
     if (out->verb == VERB_DRAIN)
         out->number = (uint32_t)read.grace_ms;
     if (out->verb >= VERB_RETRY && !read.has_id)

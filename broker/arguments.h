@@ -12,7 +12,7 @@
 struct arguments {
     bool has_id;
     struct ag_id id, as, group;
-    struct ag_bytes state, kind, queue, cursor, worker, name, cron, zone, catch_up, job;
+    struct ag_bytes state, kind, queue, cursor, worker, name, cron, zone, catch_up, durability, job;
     uint64_t limit, after, grace_ms, number, at_unix_ms, every_ms, times;
 };
 

@@ -276,11 +276,12 @@ static void events(delivery_t *self, const struct effect *effect)
 {
     struct proto_events *out = &self->out.events;
     struct proto_event entry;
+    enum proto_end not_last = effect->events.end == PROTO_EARLY ? PROTO_EARLY : PROTO_MORE_TO_COME;
 
     self->out.type = AG_EVENTS;
     self->out_peer = effect->peer;
     core_describe_target(self->config.core, effect, out);
-    out->end = PROTO_MORE_TO_COME;
+    out->end = not_last;
     out->count = 0;
     for (uint32_t i = 0; i < effect->events.count; i++, out->cursor++) {
         const struct job *job = effect->events.jobs[i];
@@ -295,7 +296,7 @@ static void events(delivery_t *self, const struct effect *effect)
             flush(self);
             self->out.type = AG_EVENTS;
             core_describe_target(self->config.core, effect, out);
-            out->end = PROTO_MORE_TO_COME;
+            out->end = not_last;
             out->cursor = cursor;
             out->count = 0;
             core_describe(self->config.core, job, effect->events.flags, &self->attempts[0], &entry);

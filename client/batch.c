@@ -239,6 +239,8 @@ static bool send_chunk(argosy_batch *self, struct chunk *chunk)
     submit->request = chunk->request;
     submit->groups_count = submit->jobs_count = 0;
     if (!self->is_known)
+        chunk->has_group = true; /* and has it whenever it is said again */
+    if (chunk->has_group)
         submit->groups[submit->groups_count++] = self->group;
     for (struct ag_link *at = chunk->jobs.next; at != &chunk->jobs; at = at->next)
         submit->jobs[submit->jobs_count++] = AG_OWNER(at, struct pending, link)->spec;
@@ -312,7 +314,7 @@ static void flush_cancel(argosy_batch *self)
 
 static uint32_t watch_flags(const argosy_batch *self)
 {
-    uint32_t flags = 0;
+    uint32_t flags = PROTO_WATCH_EARLY;
 
     if (!(self->flags & ARGOSY_WITHOUT_RESULTS))
         flags |= PROTO_WATCH_RESULTS;
@@ -590,7 +592,9 @@ bool batch_on_answer(argosy_batch *self, const struct proto_answer *answer)
 
 bool batch_is_repetition(const argosy_batch *self, const struct proto_events *events)
 {
-    return self->is_over || (events->count > 0 && events->cursor <= self->cursor);
+    if (self->is_over || events->end == PROTO_EARLY)
+        return self->is_over;
+    return events->count > 0 && events->cursor <= self->cursor;
 }
 
 static const char *failure_of(const struct proto_events *events)
@@ -671,11 +675,57 @@ static void forget_pending(argosy_batch *self, const struct ag_id *id)
     }
 }
 
-bool batch_on_event(argosy_batch *self, const struct proto_event *event)
+static void early_free(struct early *early)
+{
+    ag_link_remove(&early->link);
+    free(early);
+}
+
+/* They are told again in about the order in which they were told early. */
+static struct early *find_early(const argosy_batch *self, const struct ag_id *job)
+{
+    for (struct ag_link *at = self->early.next; at != &self->early; at = at->next) {
+        struct early *early = AG_OWNER(at, struct early, link);
+
+        if (ag_id_equal(&early->job, job))
+            return early;
+    }
+    return NULL;
+}
+
+/* Without memory its end is handed out twice, which is better than never. */
+static void remember_early(argosy_batch *self, const struct ag_id *job)
+{
+    struct early *early = calloc(1, sizeof *early);
+
+    if (early == NULL)
+        return;
+    early->job = *job;
+    ag_link_init(&early->link);
+    ag_list_append(&self->early, &early->link);
+}
+
+/* The first word is what the user hears: a job that ran again, because a crash of the broker forgot
+ * its end, has ended for him. */
+static bool is_first_word(argosy_batch *self, const struct proto_event *event, bool is_early)
+{
+    struct early *early = find_early(self, &event->job);
+
+    if (early == NULL && is_early)
+        remember_early(self, &event->job);
+    if (early != NULL && !is_early)
+        early_free(early);
+    return early == NULL;
+}
+
+bool batch_on_event(argosy_batch *self, const struct proto_event *event, bool is_early)
 {
     bool is_group = ag_bytes_are(event->kind, "group");
 
-    forget_pending(self, &event->job);
+    if (!is_early)
+        forget_pending(self, &event->job);
+    if (!is_first_word(self, event, is_early))
+        return false;
     if (is_group && event->state == PROTO_JOB_FAILED)
         read_child(self, &event->job);
     if (!is_group)
@@ -697,9 +747,9 @@ static void take_leave(argosy_batch *self)
 /* All of its entries have been handed out. */
 void batch_on_events_done(argosy_batch *self, const struct proto_events *events)
 {
-    if (events->cursor > self->cursor)
+    if (events->end != PROTO_EARLY && events->cursor > self->cursor)
         self->cursor = events->cursor;
-    if (events->end == PROTO_MORE_TO_COME) {
+    if (events->end == PROTO_MORE_TO_COME || events->end == PROTO_EARLY) {
         tell(self, ARGOSY_PROGRESS);
         return;
     }
@@ -728,6 +778,7 @@ static int batch_make(argosy_batch **out, argosy_client *client, unsigned flags,
     }
     ag_link_init(&self->link);
     ag_link_init(&self->chunks);
+    ag_link_init(&self->early);
     self->client = client;
     self->flags = flags & ARGOSY_DETACHED ? flags | ARGOSY_KEEP : flags;
     self->watch = ++client->watches;
@@ -879,6 +930,8 @@ void argosy_batch_destroy(argosy_batch **self_p)
     leave_family(self);
     while (!ag_list_is_empty(&self->chunks))
         chunk_free(self, AG_OWNER(self->chunks.next, struct chunk, link));
+    while (!ag_list_is_empty(&self->early))
+        early_free(AG_OWNER(self->early.next, struct early, link));
     if (self->is_watch_sent && !self->is_over && client->is_open) {
         client->out.type = AG_MORE;
         client->out.more = (struct proto_more){.watch = self->watch, .cursor = self->cursor};

@@ -328,7 +328,7 @@ static bool hand_out(argosy_client *self, struct argosy_event *event)
     while (batch != NULL && self->next_item < self->in.events.count) {
         const struct proto_event *item = &self->in.events.items[self->next_item++];
 
-        if (!batch_on_event(batch, item))
+        if (!batch_on_event(batch, item, self->in.events.end == PROTO_EARLY))
             continue;
         hand_out_job(self, batch, item, event);
         return true;

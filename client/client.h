@@ -40,7 +40,14 @@ struct chunk {
     size_t bytes;
     uint64_t request; /* 0: never sent */
     bool is_sent;     /* in this session */
+    bool has_group;   /* it was said with its group */
     int64_t not_before;
+};
+
+/* A job whose end was told before it was durable, and will be told again. */
+struct early {
+    struct ag_link link; /* in batch->early, the first that was told in front */
+    struct ag_id job;
 };
 
 struct argosy_batch {
@@ -75,6 +82,7 @@ struct argosy_batch {
     bool is_watch_sent;
     bool was_too_early; /* the watch: the broker did not know the group yet */
     uint64_t cursor, acknowledged;
+    struct ag_link early;
     argosy_report *report;
     struct argosy_counts counts;
     uint64_t waiting, running;
@@ -148,7 +156,7 @@ void batch_on_events_done(argosy_batch *self, const struct proto_events *events)
 bool batch_is_repetition(const argosy_batch *self, const struct proto_events *events);
 void batch_on_events(argosy_batch *self, const struct proto_events *events);
 /* One entry of it; false: it is not for the user. */
-bool batch_on_event(argosy_batch *self, const struct proto_event *event);
+bool batch_on_event(argosy_batch *self, const struct proto_event *event, bool is_early);
 
 /* request.c */
 void requests_new_session(argosy_client *self);

@@ -323,6 +323,9 @@
       SELECTION, "Stop after so many (default: all of them).")                                          \
     X(QUEUE_LIMIT, "limit", 0, WHOLE, NULL, 0, 1000000000, "N", AG_FOR(RESUME), SELECTION,              \
       "Let at most so many jobs of the queue run at once; 0 takes the limit away.")                     \
+    X(DURABILITY, "durability", 0, CHOICE, NULL, 0, 0, "full|relaxed", AG_FOR(RESUME), SELECTION,       \
+      "Whether what happens to jobs of the queue is told when it is on the broker's disk (full, as "    \
+      "it is unless said otherwise), or at once: a crash may forget the last moments.")                 \
     X(CURSOR, "cursor", 0, TEXT, NULL, 1, AG_NAME_BYTES_MAX, "CURSOR", AG_FOR(LIST), SELECTION,         \
       "Go on where an earlier list ended (it says where on standard error).")                           \
     X(DRAIN_GRACE, "grace", 0, DURATION, "30s", 0, AG_OPTION_MS_MAX, "TIME", AG_FOR(DRAIN), SELECTION,  \

@@ -445,7 +445,7 @@ static void read_events(struct ag_reader *r, struct proto_events *m)
 {
     m->watch = read_u32(r);
     m->cursor = read_u64(r);
-    m->end = (enum proto_end)ag_read_whole(r, PROTO_UNKNOWN);
+    m->end = (enum proto_end)ag_read_whole(r, PROTO_EARLY);
     m->counts = read_counts(r);
     m->failure = read_name(r);
     m->name = read_words(r);

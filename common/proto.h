@@ -228,7 +228,8 @@ enum proto_watch_flags {
     PROTO_WATCH_RESULTS = 1,  /* with results, not only errors */
     PROTO_WATCH_FAILURES = 2, /* only jobs that failed or only partly succeeded */
     PROTO_WATCH_RELEASE = 4,  /* results that were taken (MORE) need not be kept */
-    PROTO_WATCH_NEWS = 8      /* progress and partial results as well */
+    PROTO_WATCH_NEWS = 8,     /* progress and partial results as well */
+    PROTO_WATCH_EARLY = 16    /* ends of relaxed queues before they are durable, and then again */
 };
 
 struct proto_watch {
@@ -272,7 +273,7 @@ struct proto_counts {
     uint64_t unconfirmed; /* cancelled, but their worker never said that they stopped */
 };
 
-enum proto_end { PROTO_MORE_TO_COME = 0, PROTO_ENDED = 1, PROTO_UNKNOWN = 2 };
+enum proto_end { PROTO_MORE_TO_COME = 0, PROTO_ENDED = 1, PROTO_UNKNOWN = 2, PROTO_EARLY = 3 };
 
 struct proto_events {
     uint32_t watch;

@@ -21,6 +21,16 @@ static struct reply not_found(const char *message)
 /* ---- queues and workers ------------------------------------------------------------------------
  */
 
+static void change(struct queue *queue, const struct core_control *control)
+{
+    if (control->verb == VERB_LIMIT)
+        queue->limit = control->number;
+    else if (control->verb == VERB_DURABILITY)
+        queue->relaxed = control->relaxed;
+    else
+        queue->paused = control->verb == VERB_PAUSE;
+}
+
 static int change_queue(core_t *self, const struct core_control *control, struct reply *reply)
 {
     struct queue *queue;
@@ -36,13 +46,13 @@ static int change_queue(core_t *self, const struct core_control *control, struct
     }
     if (queue == NULL)
         return ARGOSY_ENOMEM;
-    if (control->verb == VERB_LIMIT)
-        queue->limit = control->number;
-    else
-        queue->paused = control->verb == VERB_PAUSE;
-    core_tracef(self, "        queue %s: %s, limit %u", queue->name,
-                queue->paused ? "paused" : "open", queue->limit);
+    change(queue, control);
+    core_tracef(self, "        queue %s: %s, limit %u, %s", queue->name,
+                queue->paused ? "paused" : "open", queue->limit,
+                queue->relaxed ? "relaxed" : "full");
     core_journal_other(self, RECORD_QUEUE, queue, NULL);
+    if (control->verb == VERB_DURABILITY)
+        queue->record = self->records;
     queue_update(self, queue);
     return 0;
 }
@@ -193,6 +203,7 @@ int on_control(core_t *self, struct session *client, const struct core_control *
     case VERB_PAUSE:
     case VERB_RESUME:
     case VERB_LIMIT:
+    case VERB_DURABILITY:
         rc = change_queue(self, control, &reply);
         break;
     case VERB_DRAIN:

@@ -182,6 +182,15 @@ void core_answer(core_t *self, const struct effect *effect, void *owned)
     answer->effect = *effect;
 }
 
+/* What it owns is in its place among the trash, which was reserved as for any answer. */
+void core_answer_at_once(core_t *self, const struct effect *effect, void *owned)
+{
+    AG_ASSERT(owned == owned_by(effect));
+    *core_emit(self, effect->type, effect->peer) = *effect;
+    if (owned != NULL)
+        self->trash[self->trash_count++] = owned;
+}
+
 /* Answers leave in the order in which they were given, each when its record is durable. */
 void core_flush_answers(core_t *self)
 {

@@ -87,6 +87,7 @@ enum core_verb {
     VERB_PAUSE,           /* queue: nothing of it begins */
     VERB_RESUME,          /* queue */
     VERB_LIMIT,           /* queue, number: so many of it run at once; 0 no limit */
+    VERB_DURABILITY,      /* queue, relaxed: what happens to its jobs is told at once */
     VERB_DRAIN,           /* worker (name), number: grace in ms */
     VERB_RETRY,           /* id of a job that failed or was cancelled, again as `as` */
     VERB_REMOVE,          /* id of a job or group that has ended */
@@ -101,6 +102,7 @@ struct core_control {
     struct ag_bytes queue, worker, name;
     struct ag_id id, as;
     uint32_t number;
+    bool relaxed;
     struct core_rule rule;
     enum core_catch_up catch_up;
     struct ag_bytes job; /* see ag_proto_decode_job() */
@@ -168,7 +170,7 @@ enum core_record {
     RECORD_END,      /* the job ended */
     RECORD_ENDED,    /* the group ended */
     RECORD_FORGET,   /* the job, group or schedule is deleted */
-    RECORD_QUEUE,    /* a queue was paused, resumed or limited */
+    RECORD_QUEUE,    /* how a queue is: paused, limited, relaxed */
     RECORD_SCHEDULE, /* a new schedule, or one that has fired */
     RECORD_GONE, /* never written by the core: what a store that forgets has summed up of a group */
     RECORD_WORKER /* a worker may be given jobs from now on, or not any more */
@@ -465,7 +467,7 @@ bool core_list(const core_t *self, const struct core_filter *filter, struct core
 
 struct core_queue_view {
     const char *name;
-    bool paused;
+    bool paused, relaxed;
     uint32_t limit;
     uint64_t waiting, running;
     uint32_t workers;    /* that offer a kind which waits in it */

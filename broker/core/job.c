@@ -306,6 +306,7 @@ static void end(core_t *self, struct job *job)
 
     drop_payload(self, job);
     job->ended_record = core_journal(self, RECORD_END, job, NULL);
+    job->is_early = !job->is_place && queue_is_relaxed(self, job->lane->queue);
     ag_link_remove(&job->member);
     results_on_end(self, job);
     if (job->watches_count > 0)

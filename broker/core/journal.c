@@ -76,7 +76,8 @@ static uint32_t attempts_of(core_t *self, const struct job *job, struct ag_bytes
 
 static void of_attempt(core_t *self, const struct job *job, struct record *out)
 {
-    out->attempt.attempt = job->attempt;
+    /* The next one may have begun in the same step. */
+    out->attempt.attempt = job->attempts != NULL ? job->attempts->attempt : job->attempt;
     out->attempt.failures = job->failures;
     out->attempt.losses = job->losses;
     out->attempt.due_unix_ms = unix_of(self, job->due_at);
@@ -163,6 +164,7 @@ void core_write_record(core_t *self, const struct effect *effect, struct ag_buff
         record.queue.name = ag_bytes_of_text(effect->journal.queue->name);
         record.queue.paused = effect->journal.queue->paused;
         record.queue.limit = effect->journal.queue->limit;
+        record.queue.relaxed = effect->journal.queue->relaxed;
         break;
     case RECORD_SCHEDULE:
         of_schedule(effect->journal.schedule, &record);

@@ -378,6 +378,14 @@ static void on_result(core_t *self, struct session *worker, const struct proto_r
     }
 }
 
+/* The worker may forget its result before it is durable: after a crash the job runs again. */
+static bool is_of_relaxed(const core_t *self, const struct proto_token *token)
+{
+    const struct job *job = job_find_awake(self, &token->job);
+
+    return job != NULL && queue_is_relaxed(self, job->lane->queue);
+}
+
 int on_results(core_t *self, struct session *worker, const struct proto_results *results)
 {
     struct kept kept[AG_MESSAGE_ITEMS_MAX];
@@ -392,7 +400,10 @@ int on_results(core_t *self, struct session *worker, const struct proto_results 
         if (rc == 0) {
             on_result(self, worker, &results->items[i], &kept[i]);
             recorded.token = results->items[i].token;
-            core_answer(self, &recorded, NULL);
+            if (is_of_relaxed(self, &results->items[i].token))
+                core_answer_at_once(self, &recorded, NULL);
+            else
+                core_answer(self, &recorded, NULL);
         }
         drop(&kept[i]);
     }

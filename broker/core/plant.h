@@ -19,6 +19,7 @@
     X(CANCEL_FORGOTTEN, "cancel-forgotten", "a cancel is not journalled")                          \
     X(EARLY_ANSWER, "early-answer", "answers leave before the commit")                             \
     X(EARLY_EVENT, "early-event", "ends are told before the commit")                               \
+    X(RELAXED_ALL, "relaxed-all", "every queue is taken for a relaxed one")                        \
     X(CANCEL_UNDONE, "cancel-undone", "a cancelled job may still succeed")                         \
     X(EARLY_AFTER, "early-after",                                                                  \
       "a job begins when all but one of those it waits for have ended")                            \

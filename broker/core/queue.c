@@ -79,6 +79,13 @@ void queue_count(struct queue *queue, enum job_state state, int by)
         queue->waiting += (uint64_t)(int64_t)by;
 }
 
+/* A queue that somebody has called relaxed is so when that is durable: else a crash could forget
+ * the order and what was told because of it. */
+bool queue_is_relaxed(const core_t *self, const struct queue *queue)
+{
+    return (queue->relaxed && queue->record <= self->committed) || PLANTED(RELAXED_ALL);
+}
+
 /* ---- lanes -------------------------------------------------------------------------------------
  */
 

@@ -202,10 +202,11 @@ void record_write(const struct record *record, struct ag_buffer *out)
         put_forget(p, record);
         break;
     case RECORD_QUEUE:
-        begin(p, record, 3);
+        begin(p, record, 4);
         put_text(p, record->queue.name);
         put_bool(p, record->queue.paused);
         msgpack_pack_uint32(p, record->queue.limit);
+        put_bool(p, record->queue.relaxed);
         break;
     case RECORD_SCHEDULE:
         put_schedule(p, record);
@@ -384,6 +385,7 @@ static void read_body(struct ag_reader *r, struct record *out, bool with_common)
         out->queue.name = ag_read_text(r, AG_NAME_BYTES_MAX);
         out->queue.paused = ag_read_bool(r);
         out->queue.limit = (uint32_t)ag_read_whole(r, UINT32_MAX);
+        out->queue.relaxed = ag_read_bool(r);
         break;
     case RECORD_SCHEDULE:
         read_schedule(r, out);

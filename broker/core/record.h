@@ -65,7 +65,7 @@ struct record {
         } forget;
         struct {
             struct ag_bytes name;
-            bool paused;
+            bool paused, relaxed;
             uint32_t limit;
         } queue;
         struct {

@@ -284,6 +284,7 @@ static int restore_queue(core_t *self, const struct record *record, struct argos
         return no_memory(err);
     queue->paused = record->queue.paused;
     queue->limit = record->queue.limit;
+    queue->relaxed = record->queue.relaxed;
     queue_update(self, queue);
     return 0;
 }

@@ -162,8 +162,9 @@ struct job {
     uint32_t result_away; /* the size of its result that is in the store only; 0: it is here */
     uint16_t permille;    /* of the attempt in hand, as its worker told last */
     bool error_is_constant, is_recalled, is_place;
-    bool in_lane; /* it stands in lane->jobs */
-    bool is_away; /* its payload: it is in the store only */
+    bool in_lane;  /* it stands in lane->jobs */
+    bool is_away;  /* its payload: it is in the store only */
+    bool is_early; /* it has ended, in a relaxed queue */
 };
 
 /* A name under which jobs can be paused and limited: by default their kind's. */
@@ -171,7 +172,9 @@ struct queue {
     struct ag_link all; /* in core->queues */
     struct ag_link lanes;
     bool paused;
-    uint32_t limit; /* that run at once; 0: no limit */
+    bool relaxed;    /* what happens to its jobs is told at once... */
+    uint64_t record; /* ...when this one, which says so, is durable */
+    uint32_t limit;  /* that run at once; 0: no limit */
     uint64_t waiting, running;
     struct budget budget; /* it fades */
     char name[AG_NAME_BYTES_MAX + 1];
@@ -285,6 +288,7 @@ struct watch {
     struct group *group;
     struct job *job; /* one of the two */
     uint64_t cursor, limit;
+    uint64_t early; /* ends before this one were told early if they could be */
     uint32_t number, flags;
     uint32_t news_left; /* until it says MORE */
     bool opened;
@@ -418,6 +422,8 @@ int core_reserve_answers(core_t *self, size_t count);
 int core_reserve_timers(core_t *self, size_t more);
 /* Send it when everything journalled so far is durable. `owned` (may be NULL) is freed after it. */
 void core_answer(core_t *self, const struct effect *effect, void *owned);
+/* Send it with this step: a crash may forget what it tells. */
+void core_answer_at_once(core_t *self, const struct effect *effect, void *owned);
 void core_flush_answers(core_t *self);
 void core_set_timer(core_t *self, struct timer *timer, int64_t at);
 /* False, and goes on at the next step, when this one has no room for `more` effects. */
@@ -507,6 +513,7 @@ struct queue *queue_find(const core_t *self, struct ag_bytes name);
 struct queue *queue_of(core_t *self, struct ag_bytes name);
 void queue_count(struct queue *queue, enum job_state state, int by);
 void queue_update(core_t *self, struct queue *queue);
+bool queue_is_relaxed(const core_t *self, const struct queue *queue);
 /* Where such jobs wait; made if new. NULL: no memory, or the group has too many. */
 struct lane *lane_of(core_t *self, struct kind *kind, struct queue *queue, struct group *group,
                      uint32_t priority, struct ag_bytes requires);

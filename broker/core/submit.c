@@ -357,6 +357,29 @@ static void accept_batch(core_t *self, const struct proto_submit *submit, struct
     self->counters.refused += batch->refused_count;
 }
 
+/* Where such a job waits, or would: NULL, in a queue that is not known. */
+static const struct queue *queue_for(const core_t *self, const struct proto_submit_job *spec)
+{
+    const struct lane *lane = sleep_lane_of(self, &spec->id);
+
+    if (lane != NULL)
+        return lane->queue;
+    return queue_find(self, spec->queue.size > 0 ? spec->queue : spec->kind);
+}
+
+/* It makes or repeats relaxed jobs and nothing else. Their groups are told of as early as they
+ * are: whatever else comes into them has a later record, and is told of when theirs is durable. */
+static bool is_relaxed(const core_t *self, const struct proto_submit *submit)
+{
+    for (uint32_t i = 0; i < submit->jobs_count; i++) {
+        const struct queue *queue = queue_for(self, &submit->jobs[i]);
+
+        if (queue == NULL || !queue_is_relaxed(self, queue))
+            return false;
+    }
+    return submit->jobs_count > 0;
+}
+
 int on_submit(core_t *self, struct session *client, const struct proto_submit *submit)
 {
     struct effect answer = {.type = EFFECT_ACCEPTED, .peer = client->peer};
@@ -375,7 +398,10 @@ int on_submit(core_t *self, struct session *client, const struct proto_submit *s
     answer.accepted.refused_count = batch.refused_count;
     answer.accepted.refused = batch.refused;
     answer.accepted.retry_after_ms = batch.retry_after_ms;
-    core_answer(self, &answer, batch.refused);
+    if (is_relaxed(self, submit))
+        core_answer_at_once(self, &answer, batch.refused);
+    else
+        core_answer(self, &answer, batch.refused);
     return 0;
 }
 

@@ -452,6 +452,7 @@ void core_each_queue(const core_t *self, void (*fn)(void *arg, const struct core
         const struct queue *queue = AG_OWNER(at, struct queue, all);
         struct core_queue_view view = {.name = queue->name,
                                        .paused = queue->paused,
+                                       .relaxed = queue->relaxed,
                                        .limit = queue->limit,
                                        .waiting = queue->waiting,
                                        .running = queue->running};

@@ -76,6 +76,7 @@ int on_watch(core_t *self, struct session *client, const struct proto_watch *req
     watch->cursor = request->cursor;
     if (watch->group != NULL && watch->cursor < group->released_count)
         watch->cursor = group->released_count; /* what was released before is gone */
+    watch->early = watch->cursor;
     watch->limit = limit_of(watch->cursor, request->credit);
     watch->news_left = request->credit < CREDIT_MAX ? request->credit : CREDIT_MAX;
     ag_link_init(&watch->of_session);
@@ -90,16 +91,28 @@ int on_watch(core_t *self, struct session *client, const struct proto_watch *req
     return 0;
 }
 
+/* What every watch of the group has been told, of the first `until`. */
+static uint64_t told_to_all(const struct group *group, uint64_t until)
+{
+    for (struct ag_link *at = group->watches.next; at != &group->watches; at = at->next) {
+        const struct watch *watch = AG_OWNER(at, struct watch, of_target);
+
+        if (watch->cursor < until)
+            until = watch->cursor;
+    }
+    return until;
+}
+
 /* What was taken need not be kept, if the client said so: the jobs are forgotten, their counts
- * stay. What the step has no room for is released with the next MORE. */
+ * stay. What another one still has to be told, or the step has no room for, is released with the
+ * next MORE. */
 static void release(core_t *self, struct watch *watch, uint64_t until)
 {
     struct group *group = watch->group;
 
     if (group == NULL || (watch->flags & PROTO_WATCH_RELEASE) == 0)
         return;
-    if (until > watch->cursor)
-        until = watch->cursor; /* it cannot have taken what it was not sent */
+    until = told_to_all(group, until); /* it cannot have taken what it was not sent either */
     if (!ag_list_is_empty(&group->waiters))
         return; /* what it made is still to be handed on */
     for (; group->released_count < until; group->released_count++) {
@@ -193,18 +206,40 @@ void watch_news(core_t *self, struct job *job, const struct proto_progress_item 
         tell_news(self, &job->lane->group->watches, job, item);
 }
 
-/* How many ends beyond its cursor the watch may be told now: committed ones, within its credit. */
+/* What has ended of its target, in order; *count: as far as its credit goes. */
+static struct job *const *ends_of(const struct watch *watch, size_t *count)
+{
+    *count = watch->group ? watch->group->ended_count : job_has_ended(watch->job);
+    if (*count > watch->limit)
+        *count = (size_t)watch->limit;
+    return watch->group ? watch->group->ended : (struct job *const *)&watch->job;
+}
+
+/* Over this very watch: since it was opened it has missed nothing. */
+static bool was_told_early(const struct watch *watch, size_t place, const struct job *job)
+{
+    return job->is_early && place < watch->early;
+}
+
+/* What was told early was told with its result. */
+static bool wants_result(const struct watch *watch, size_t place, const struct job *job)
+{
+    return (watch->flags & PROTO_WATCH_RESULTS) != 0 && !was_told_early(watch, place, job);
+}
+
+/* How many ends beyond its cursor the watch may be told now: committed ones, within its credit, and
+ * all of them told early or none. */
 static uint32_t tellable(const core_t *self, const struct watch *watch)
 {
-    struct job *const *ended =
-        watch->group ? watch->group->ended : (struct job *const *)&watch->job;
-    size_t count = watch->group ? watch->group->ended_count : job_has_ended(watch->job);
+    size_t count, from = (size_t)watch->cursor;
+    struct job *const *ended = ends_of(watch, &count);
     uint32_t n = 0;
 
-    while (n < AG_MESSAGE_ITEMS_MAX && watch->cursor + n < count &&
-           watch->cursor + n < watch->limit &&
-           (ended[watch->cursor + n]->ended_record <= self->committed || PLANTED(EARLY_EVENT)) &&
-           !((watch->flags & PROTO_WATCH_RESULTS) && ended[watch->cursor + n]->result_away > 0))
+    while (n < AG_MESSAGE_ITEMS_MAX && from + n < count &&
+           (ended[from + n]->ended_record <= self->committed || PLANTED(EARLY_EVENT)) &&
+           was_told_early(watch, from + n, ended[from + n]) ==
+               was_told_early(watch, from, ended[from]) &&
+           (!wants_result(watch, from + n, ended[from + n]) || ended[from + n]->result_away == 0))
         n++;
     return n;
 }
@@ -227,6 +262,48 @@ static bool waits_for_commit(const core_t *self, const struct watch *watch)
     return watch->group->is_ended && watch->group->ended_record > self->committed;
 }
 
+static struct effect *emit_ends(core_t *self, const struct watch *watch, uint64_t from, uint32_t n)
+{
+    struct effect *effect = emit_events(self, watch->client, watch->number);
+
+    effect->events.flags = watch->flags;
+    effect->events.count = n;
+    effect->events.cursor = from;
+    effect->events.group = watch->group;
+    effect->events.job = watch->job;
+    effect->events.jobs = watch->group != NULL
+                              ? (const struct job *const *)watch->group->ended + from
+                              : &effect->events.job;
+    return effect;
+}
+
+/* While what is next waits for its commit, as all behind it does: the relaxed ones among them are
+ * told, and told again when it is their turn. The cursor does not count them, so that nobody comes
+ * back with one that counts what a crash has forgotten. False when the step is full. */
+static bool tell_early(core_t *self, struct watch *watch)
+{
+    size_t count;
+    struct job *const *ended = ends_of(watch, &count);
+
+    if ((watch->flags & PROTO_WATCH_EARLY) == 0)
+        return true;
+    if (watch->early < watch->cursor)
+        watch->early = watch->cursor;
+    while (watch->early < count) {
+        uint32_t n = 0;
+
+        while (n < AG_MESSAGE_ITEMS_MAX && watch->early + n < count &&
+               ended[watch->early + n]->is_early)
+            n++;
+        if (n > 0 && !core_has_room(self, 1))
+            return false;
+        if (n > 0)
+            emit_ends(self, watch, watch->early, n)->events.end = PROTO_EARLY;
+        watch->early += n > 0 ? n : 1;
+    }
+    return true;
+}
+
 /* True when it has told all it can; false when the step is full. The watch may be gone after it. */
 static bool pump(core_t *self, struct watch *watch)
 {
@@ -237,21 +314,16 @@ static bool pump(core_t *self, struct watch *watch)
 
         results_want_for(self, watch);
         if (n == 0 && watch->opened && !is_over(self, watch)) {
-            if (waits_for_commit(self, watch))
-                watch_due(self, watch); /* the commit comes back here */
-            return true;
+            if (!waits_for_commit(self, watch))
+                return true;
+            watch_due(self, watch); /* the commit comes back here */
+            return tell_early(self, watch);
         }
         if (!core_has_room(self, 1))
             return false;
-        effect = emit_events(self, watch->client, watch->number);
-        effect->events.flags = watch->flags;
-        effect->events.count = n;
-        effect->events.cursor = watch->cursor;
-        effect->events.group = watch->group;
-        effect->events.job = watch->job;
-        effect->events.jobs = watch->group != NULL
-                                  ? (const struct job *const *)watch->group->ended + watch->cursor
-                                  : &effect->events.job;
+        effect = emit_ends(self, watch, watch->cursor, n);
+        if (n > 0 && was_told_early(watch, (size_t)watch->cursor, effect->events.jobs[0]))
+            effect->events.flags &= ~(uint32_t)PROTO_WATCH_RESULTS; /* they are there already */
         watch->cursor += n;
         watch->opened = true;
         over = is_over(self, watch);
@@ -275,8 +347,11 @@ void watch_pump(core_t *self)
             ag_link_remove(&watch->due);
             continue;
         }
-        if (watch->opened && waits_for_commit(self, watch))
-            continue; /* stays in the list */
+        if (watch->opened && waits_for_commit(self, watch)) { /* stays in the list */
+            if (!tell_early(self, watch))
+                return;
+            continue;
+        }
         ag_link_remove(&watch->due);
         if (!pump(self, watch)) {
             watch_due(self, watch);

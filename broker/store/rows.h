@@ -36,7 +36,8 @@
       "UPDATE batch SET succeeded = succeeded + ?, failed = failed + ?,"                           \
       " cancelled = cancelled + ?, retried = retried + ?, unconfirmed = unconfirmed + ?,"          \
       " busy_ms = busy_ms + ? WHERE number = ?")                                                   \
-    X(PUT_QUEUE, "REPLACE INTO queue (name, number, paused, slots, spec) VALUES (?, ?, ?, ?, ?)")  \
+    X(PUT_QUEUE,                                                                                   \
+      "REPLACE INTO queue (name, number, paused, slots, relaxed, spec) VALUES (?, ?, ?, ?, ?, ?)") \
     X(PUT_SCHEDULE,                                                                                \
       "REPLACE INTO schedule (id, number, name, next, fired, spec) VALUES (?, ?, ?, ?, ?, ?)")     \
     X(DELETE_SCHEDULE, "DELETE FROM schedule WHERE id = ?")                                        \

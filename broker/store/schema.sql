@@ -74,11 +74,12 @@ CREATE TABLE batch (               -- a group
 );
 
 CREATE TABLE queue (
-    name   TEXT PRIMARY KEY,
-    number INTEGER NOT NULL,
-    paused INTEGER NOT NULL,
-    slots  INTEGER NOT NULL,       -- that run at once; 0: no limit
-    spec   BLOB NOT NULL           -- the last record
+    name    TEXT PRIMARY KEY,
+    number  INTEGER NOT NULL,
+    paused  INTEGER NOT NULL,
+    slots   INTEGER NOT NULL,      -- that run at once; 0: no limit
+    relaxed INTEGER NOT NULL DEFAULT 0, -- 1: a crash may forget its last moments
+    spec    BLOB NOT NULL          -- the last record
 ) WITHOUT ROWID;
 
 CREATE TABLE worker (              -- who may hold jobs: after a restart the broker waits for it

@@ -217,7 +217,8 @@ static int apply_queue(tables_t *self, uint64_t number, const struct record *rec
     sql_bind(put, 2, number);
     sql_bind(put, 3, record->queue.paused);
     sql_bind(put, 4, record->queue.limit);
-    sql_bind_blob(put, 5, bytes);
+    sql_bind(put, 5, record->queue.relaxed);
+    sql_bind_blob(put, 6, bytes);
     return sql_run(self->db, put, err);
 }
 

@@ -16,6 +16,8 @@ static void print_queue(const struct cli *cli, const json_t *queue)
     fprintf(cli->out, "  %lld workers", answers_number(queue, "workers"));
     if (answers_truth(queue, "paused"))
         fputs("  paused", cli->out);
+    if (strcmp(answers_text(queue, "durability"), "relaxed") == 0)
+        fputs("  relaxed", cli->out);
     if (answers_number(queue, "unserved_ms") > 0)
         fprintf(cli->out, "  waits for a worker since %s",
                 ag_duration_print(answers_number(queue, "unserved_ms"), text));
@@ -54,17 +56,32 @@ int cli_pause(struct cli *cli)
     return order_each(cli, "pause", "queue");
 }
 
+static int set_limit(struct cli *cli, const char *queue)
+{
+    return answers_control(
+        cli, "limit",
+        json_pack("{s:s, s:I}", "queue", queue, "number",
+                  (json_int_t)ag_options_whole(cli->options, AG_OPT_QUEUE_LIMIT)));
+}
+
+static int set_durability(struct cli *cli, const char *queue)
+{
+    return answers_control(cli, "durability",
+                           json_pack("{s:s, s:s}", "queue", queue, "durability",
+                                     ag_options_text(cli->options, AG_OPT_DURABILITY)));
+}
+
 int cli_resume(struct cli *cli)
 {
     int code = 0;
 
-    if (ag_options_given(cli->options, AG_OPT_QUEUE_LIMIT))
-        for (char *const *name = ag_options_operands(cli->options); *name != NULL && code == 0;
-             name++)
-            code = answers_control(
-                cli, "limit",
-                json_pack("{s:s, s:I}", "queue", *name, "number",
-                          (json_int_t)ag_options_whole(cli->options, AG_OPT_QUEUE_LIMIT)));
+    for (char *const *name = ag_options_operands(cli->options); *name != NULL && code == 0;
+         name++) {
+        if (ag_options_given(cli->options, AG_OPT_QUEUE_LIMIT))
+            code = set_limit(cli, *name);
+        if (code == 0 && ag_options_given(cli->options, AG_OPT_DURABILITY))
+            code = set_durability(cli, *name);
+    }
     return code != 0 ? code : order_each(cli, "resume", "queue");
 }
 

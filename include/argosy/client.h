@@ -222,8 +222,8 @@ ARGOSY_API int argosy_cancel(argosy_client *self, const char *const *ids, size_t
 ARGOSY_API int argosy_query(argosy_client *self, const char *verb, const void *arguments,
                             size_t arguments_size, uint64_t *request, struct argosy_error *err);
 
-/* Order something: "pause", "resume", "limit", "drain", "retry", "remove", "schedule.add",
- * "schedule.remove"; doc/protocol.md section 6 has their arguments. */
+/* Order something: "pause", "resume", "limit", "durability", "drain", "retry", "remove",
+ * "schedule.add", "schedule.remove"; doc/protocol.md section 6 has their arguments. */
 ARGOSY_API int argosy_control(argosy_client *self, const char *verb, const void *arguments,
                               size_t arguments_size, uint64_t *request, struct argosy_error *err);
 

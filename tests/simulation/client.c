@@ -158,6 +158,7 @@ static void new_group(struct sim *self, int client)
     group->add_at = self->now;
     group->seal_at = self->now + between(self, 0, 2000);
     group->cancel_at = chance(self, 30) ? self->now + between(self, 0, 3000) : INT64_MAX;
+    group->is_relaxed = chance(self, 20);
     self->groups_count++;
 }
 
@@ -212,6 +213,8 @@ static void add_job(struct sim *self, int number)
     spec.queue_ms = chance(self, 5) ? (uint32_t)between(self, 50, 3000) : 0;
     spec.run_ms = chance(self, 10) ? (uint32_t)between(self, 10, 300) : 0;
     spec.requires = chance(self, 8) ? "special" : NULL;
+    job->is_relaxed = group->is_relaxed || chance(self, 10);
+    spec.queue = job->is_relaxed ? SIM_RELAXED : NULL;
     if (chance(self, 30)) {
         job->key = (int)between(self, 0, 2);
         snprintf(key, sizeof key, "key-%d", job->key);
@@ -292,7 +295,7 @@ static void on_job_ended(struct sim *self, int group, const struct argosy_event 
     if (job->is_delivered)
         sim_broken(self, "the end of job %d is told twice", number);
     job->is_delivered = true;
-    if (!job->is_told || (int)job->told != (int)event->state)
+    if ((job->tellings & 1u << event->state) == 0)
         sim_broken(self, "job %d ends in a state that the broker did not tell", number);
 }
 
@@ -327,6 +330,13 @@ static void on_batch_ended(struct sim *self, int number, const struct argosy_eve
                    (unsigned long long)event->counts.total, (unsigned long long)jobs);
 }
 
+static void on_batch_unknown(struct sim *self, int number)
+{
+    if (!self->groups[number].is_forgotten)
+        sim_broken(self, "the broker has forgotten group %d", number);
+    self->groups[number].is_over = true;
+}
+
 void client_turn(struct sim *self, int number)
 {
     struct argosy_event event;
@@ -352,7 +362,7 @@ void client_turn(struct sim *self, int number)
         else if (event.type == ARGOSY_BATCH_ENDED)
             on_batch_ended(self, group, &event);
         else if (event.type == ARGOSY_BATCH_UNKNOWN)
-            sim_broken(self, "the broker has forgotten group %d", group);
+            on_batch_unknown(self, group);
     }
     if (rc < 0)
         sim_broken(self, "a client fails: %s", err.message);

@@ -246,6 +246,7 @@ static void begin(struct sim *self, uint64_t seed, bool traces)
         self->config.result_ttl_ms =
             20000; /* a reader that did not say goodbye frees its room then */
     }
+    broker_has_relaxed_queue(self);
     broker_start(self);
     if (traces)
         core_trace(self->core, core_line, NULL);

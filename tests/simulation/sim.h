@@ -100,6 +100,7 @@ struct sim_worker {
 };
 
 #define SIM_UNIX_MS ((int64_t)1700000000000) /* where the wall clock begins */
+#define SIM_RELAXED "relaxed"                /* the name of a queue that is so from the start */
 
 enum behaviour { SUCCEEDS, FAILS, FAILS_AT_FIRST, STUBBORN, CRASHES, BEHAVIOURS };
 
@@ -110,11 +111,13 @@ struct sim_job {
     enum behaviour behaviour;
     uint32_t key_max;
     int after[2]; /* numbers; -1 none */
-    bool after_any, is_unique;
+    bool after_any, is_unique, is_relaxed;
     bool is_acked, is_refused;
     bool is_told;      /* the broker has told its end to somebody */
     bool is_delivered; /* its client has seen it */
     enum proto_state told;
+    unsigned tellings;          /* a bit for each state that was told, also before a crash */
+    uint64_t made_at, ended_at; /* the records of its beginning and its end; 0 none */
     uint32_t told_attempt;
     bool is_unconfirmed;
     struct proto_token done[16]; /* attempts that really ended well */
@@ -123,6 +126,7 @@ struct sim_job {
     /* What its group's retry budget is compared with. */
     struct proto_token run; /* the last attempt that the broker gave out */
     struct ag_id holder;    /* the worker that has the lease of it; zero: none for certain */
+    struct ag_id maker;     /* the one that said, while it had it, that `run` has succeeded */
     bool has_begun;         /* some attempt was given out */
     bool has_failed;        /* its holder has told the broker that `run` failed */
     uint64_t retried[8];    /* for each retry the last record that was written by then */
@@ -138,6 +142,10 @@ struct sim_group {
     enum argosy_policy policy;
     bool is_sealed, is_cancelled, is_cancel_acked, is_acked, is_over, has_ended;
     bool is_unconfirmed;
+    uint64_t made_at; /* the record of its beginning; 0 none */
+    bool is_relaxed;  /* all of its jobs are */
+    bool was_told_at_once;
+    bool is_forgotten; /* by a crash, which it may be: it was told of at once */
     int64_t seal_at, cancel_at;
     unsigned jobs_left; /* to be added */
     int64_t add_at;
@@ -270,6 +278,7 @@ struct conn *net_find(struct sim *self, uint32_t number);
 void net_close_all(struct sim *self);
 
 /* broker.c */
+void broker_has_relaxed_queue(struct sim *self);
 void broker_start(struct sim *self);
 void broker_crash(struct sim *self);
 /* In order: nothing new begins, and a little later it is gone, as after a crash. */
@@ -318,6 +327,8 @@ void truth_begins(struct sim *self, int worker, struct sim_task *task);
 void truth_succeeds(struct sim *self, const struct sim_task *task);
 void truth_crashed(struct sim *self); /* what is durable is known */
 void truth_restored(struct sim *self);
+struct record;
+void truth_journalled(struct sim *self, const struct record *record, uint64_t place);
 void truth_at_the_end(struct sim *self);
 
 /* truth_schedule.c */

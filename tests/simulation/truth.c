@@ -3,6 +3,7 @@
  * crash. */
 #include <string.h>
 
+#include "broker/core/record.h"
 #include "tests/simulation/sim.h"
 
 int truth_job(const struct sim *self, const struct ag_id *id)
@@ -45,13 +46,15 @@ static void heard_result(struct sim *self, const struct conn *conn,
         !is_same(&job->run, &result->token))
         return;
     job->has_failed = result->outcome == PROTO_FAILED;
+    if (result->outcome == PROTO_SUCCEEDED)
+        job->maker = conn->instance;
     job->holder = (struct ag_id){{0}}; /* the lease is over; what it says again is stale */
 }
 
 /* The last retry was granted while there were fewer than 10 and the share of what had begun. */
 static void check_budget(struct sim *self, int group)
 {
-    uint64_t percent = self->groups[group].budget, retries = 0, firsts = 0;
+    uint64_t percent = group >= 0 ? self->groups[group].budget : 0, retries = 0, firsts = 0;
 
     for (int i = 0; i < self->jobs_count; i++)
         if (self->jobs[i].group == group) {
@@ -78,6 +81,7 @@ static void given_out(struct sim *self, const struct effect *effect)
         job->retried[job->retried_count++] = self->appended;
     job->run = *token;
     job->holder = conn != NULL ? conn->instance : (struct ag_id){{0}};
+    job->maker = (struct ag_id){{0}};
     job->has_begun = true;
     job->has_failed = false;
     if (job->group >= 0)
@@ -92,6 +96,48 @@ static void forget_holder(struct sim *self, const struct ag_id *instance)
             self->jobs[i].holder = (struct ag_id){{0}};
 }
 
+/* ---- what is durable ---------------------------------------------------------------------------
+ *
+ * Of a job in a full queue nothing is told before its record is durable. A relaxed one may be
+ * forgotten with what was told of it, but only as far as its records are lost.
+ */
+
+void truth_journalled(struct sim *self, const struct record *record, uint64_t place)
+{
+    int job = truth_job(self, &record->id), group = truth_group(self, &record->id);
+
+    if (record->type == RECORD_JOB && job >= 0)
+        self->jobs[job].made_at = place;
+    else if (record->type == RECORD_END && job >= 0)
+        self->jobs[job].ended_at = place;
+    else if (record->type == RECORD_GROUP && group >= 0)
+        self->groups[group].made_at = place;
+}
+
+static void forget_job(struct sim *self, struct sim_job *job)
+{
+    if (job->made_at > self->durable_records) {
+        job->made_at = 0;
+        job->is_acked = job->is_acked && !job->is_relaxed;
+    }
+    if (job->ended_at > self->durable_records) {
+        job->ended_at = 0;
+        job->is_told = job->is_told && !job->is_relaxed;
+    }
+}
+
+/* It is told of with the jobs that came with it. */
+static void forget_group(struct sim *self, struct sim_group *group)
+{
+    if (group->made_at <= self->durable_records)
+        return;
+    group->made_at = 0;
+    if (group->is_acked && group->was_told_at_once) {
+        group->is_acked = false;
+        group->is_forgotten = true;
+    }
+}
+
 /* A retry whose record is lost is one that the broker does not know of. */
 void truth_crashed(struct sim *self)
 {
@@ -101,9 +147,14 @@ void truth_crashed(struct sim *self)
         while (job->retried_count > 0 &&
                job->retried[job->retried_count - 1] > self->durable_records)
             job->retried_count--;
-        job->holder = (struct ag_id){{0}};
+        job->holder = job->maker = (struct ag_id){{0}};
         job->has_failed = false;
+        forget_job(self, job);
     }
+    for (int i = SIM_JOBS; i < SIM_JOBS + self->ticks_count; i++)
+        forget_job(self, &self->jobs[i]);
+    for (int i = 0; i < self->groups_count; i++)
+        forget_group(self, &self->groups[i]);
 }
 
 /* ---- what was asked ----------------------------------------------------------------------------
@@ -119,9 +170,12 @@ static struct asked *asked_new(struct sim *self, const struct ag_id *instance, u
 
 static struct asked *asked_find(struct sim *self, const struct ag_id *instance, uint64_t request)
 {
-    for (int i = 0; i < SIM_ASKED; i++)
-        if (self->asked[i].request == request && ag_id_equal(&self->asked[i].instance, instance))
-            return &self->asked[i];
+    for (unsigned i = 1; i <= SIM_ASKED && i <= self->asked_count; i++) { /* as it was said last */
+        struct asked *asked = &self->asked[(self->asked_count - i) % SIM_ASKED];
+
+        if (asked->request == request && ag_id_equal(&asked->instance, instance))
+            return asked;
+    }
     return NULL;
 }
 
@@ -193,12 +247,41 @@ static bool is_full(const struct effect *effect, const struct ag_id *id)
     return false;
 }
 
+/* It makes relaxed jobs and nothing else. */
+static bool is_relaxed(const struct sim *self, const struct asked *asked)
+{
+    unsigned jobs = 0;
+
+    for (unsigned i = 0; i < asked->count; i++) {
+        int job = truth_job(self, &asked->ids[i]);
+
+        if (job >= 0 && !self->jobs[job].is_relaxed)
+            return false;
+        jobs += job >= 0;
+    }
+    return jobs > 0;
+}
+
+static void check_acked(struct sim *self, const struct asked *asked, const struct ag_id *id)
+{
+    int job = truth_job(self, id), group = truth_group(self, id);
+
+    if (is_relaxed(self, asked))
+        return;
+    if ((job >= 0 && self->jobs[job].made_at > self->committed) ||
+        (group >= 0 && self->groups[group].made_at > self->committed))
+        sim_broken(self, "%s %d is accepted before it is durable", job >= 0 ? "job" : "group",
+                   job >= 0 ? job : group);
+}
+
 static void accepted(struct sim *self, const struct effect *effect)
 {
     const struct conn *conn = net_find(self, effect->peer);
     struct asked *asked =
         conn != NULL ? asked_find(self, &conn->instance, effect->accepted.request) : NULL;
 
+    for (unsigned i = 0; asked != NULL && i < asked->count; i++)
+        check_acked(self, asked, &asked->ids[i]);
     for (unsigned i = 0; asked != NULL && i < asked->count; i++) {
         int job = truth_job(self, &asked->ids[i]), group = truth_group(self, &asked->ids[i]);
         bool refused = is_refused(effect, &asked->ids[i]);
@@ -209,8 +292,10 @@ static void accepted(struct sim *self, const struct effect *effect)
             self->jobs[job].is_acked = true;
         else if (job >= 0 && !is_full(effect, &asked->ids[i]))
             self->jobs[job].is_refused = true;
-        if (group >= 0 && !refused)
+        if (group >= 0 && !refused) {
             self->groups[group].is_acked = true;
+            self->groups[group].was_told_at_once = is_relaxed(self, asked);
+        }
     }
 }
 
@@ -243,14 +328,15 @@ static bool did_succeed(const struct sim_job *job, const struct proto_token *tok
 
 /* What a job that succeeded has made says which attempt made it: one that really ended so, of this
  * job or of the one that it joined. */
-static void check_result(struct sim *self, int number, const struct proto_event *event)
+static void check_result(struct sim *self, int number, const struct proto_event *event,
+                         uint32_t flags)
 {
     struct proto_token token;
     int maker;
 
-    if (event->state != PROTO_JOB_SUCCEEDED)
-        return;
-    if (event->result.data == NULL) { /* all clients ask for results */
+    if (event->state != PROTO_JOB_SUCCEEDED || (flags & PROTO_WATCH_RESULTS) == 0)
+        return; /* it is told again, or not asked for */
+    if (event->result.data == NULL) {
         sim_broken(self, "the success of job %d is told without what it made", number);
         return;
     }
@@ -282,7 +368,21 @@ static void check_order(struct sim *self, int number, const struct proto_event *
     }
 }
 
-static void told(struct sim *self, const struct proto_event *event)
+/* Its worker forgets what it has made. */
+static void recorded(struct sim *self, const struct effect *effect)
+{
+    const struct conn *conn = net_find(self, effect->peer);
+    int number = truth_job(self, &effect->token.job);
+    const struct sim_job *job = number >= 0 ? &self->jobs[number] : NULL;
+
+    if (job == NULL || conn == NULL || !ag_id_equal(&job->maker, &conn->instance) ||
+        !is_same(&job->run, &effect->token))
+        return;
+    if (!job->is_relaxed && job->ended_at > self->committed)
+        sim_broken(self, "job %d is called recorded before it is durable", number);
+}
+
+static void told(struct sim *self, const struct proto_event *event, uint32_t flags, bool is_early)
 {
     int number = truth_job(self, &event->job);
     struct ag_bytes attempts = event->attempts;
@@ -298,14 +398,16 @@ static void told(struct sim *self, const struct proto_event *event)
     if (job->is_told && job->told != event->state)
         sim_broken(self, "job %d was told as %d, and is %d now", number, (int)job->told,
                    (int)event->state);
+    if (job->ended_at > self->committed && !(is_early && job->is_relaxed))
+        sim_broken(self, "the end of job %d is told before it is durable", number);
     job->is_told = true;
     job->told = event->state;
+    job->tellings |= 1u << event->state;
     job->told_attempt = event->attempt;
     while (ag_proto_next_attempt(&attempts, &attempt))
         if (ag_bytes_are(attempt.type, "lost.unconfirmed"))
             job->is_unconfirmed = true;
-    if (event->state == PROTO_JOB_SUCCEEDED)
-        check_result(self, number, event);
+    check_result(self, number, event, flags);
     check_order(self, number, event);
 }
 
@@ -349,7 +451,7 @@ static void events_told(struct sim *self, const struct effect *effect)
         struct proto_event event;
 
         core_describe(self->core, effect->events.jobs[i], effect->events.flags, &attempts, &event);
-        told(self, &event);
+        told(self, &event, effect->events.flags, effect->events.end == PROTO_EARLY);
     }
     ag_buffer_free(&attempts);
     for (int i = 0; conn != NULL && effect->events.end == PROTO_ENDED && i < SIM_WATCHED; i++) {
@@ -438,6 +540,9 @@ void truth_effect(struct sim *self, const struct effect *effect)
         break;
     case EFFECT_EVENTS:
         events_told(self, effect);
+        break;
+    case EFFECT_RECORDED:
+        recorded(self, effect);
         break;
     case EFFECT_STOP:
         told_to_stop(self, effect);

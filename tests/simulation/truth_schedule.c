@@ -203,6 +203,7 @@ void truth_record(struct sim *self, uint64_t place, struct ag_bytes bytes)
     number = truth_job(self, &record.id);
     if (record.type == RECORD_JOB && (number < 0 || number >= SIM_JOBS))
         fired(self, &record, place);
+    truth_journalled(self, &record, place);
     if (record.type == RECORD_END && number >= SIM_JOBS)
         self->jobs[number].over = place;
     number = schedule_of(self, &record.id);

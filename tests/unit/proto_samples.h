@@ -188,7 +188,7 @@ static void fields_of_event(struct visitor *v, struct proto_event *m)
 
 static void fields_of_events(struct visitor *v, struct proto_events *m)
 {
-    U32(watch), U64(cursor), RANGE(end, PROTO_MORE_TO_COME, PROTO_UNKNOWN);
+    U32(watch), U64(cursor), RANGE(end, PROTO_MORE_TO_COME, PROTO_EARLY);
     U64(counts.total), U64(counts.waiting), U64(counts.running), U64(counts.succeeded);
     U64(counts.failed), U64(counts.cancelled), U64(counts.retried), U64(counts.unconfirmed);
     NAME(failure), WORDS(name), U64(wall_ms), U64(busy_ms), COUNT(count, AG_MESSAGE_ITEMS_MAX);

@@ -94,6 +94,8 @@ static void write_events(struct stage *self, const struct effect *effect)
     if (effect->events.end == PROTO_ENDED)
         ag_buffer_printf(&self->said, " end%s%.*s", head.failure.size > 0 ? " " : "",
                          AG_TEXT(head.failure));
+    else if (effect->events.end == PROTO_EARLY)
+        ag_buffer_text(&self->said, " early");
     else if (effect->events.end == PROTO_UNKNOWN)
         ag_buffer_text(&self->said, " unknown");
     ag_buffer_text(&self->said, "\n");
@@ -130,6 +132,13 @@ void stage_restart(struct stage *self)
     core_restored(self->core, self->records);
     if (core_broken_invariant(self->core) != NULL)
         fail_msg("broken: %s", core_broken_invariant(self->core));
+}
+
+void stage_crash(struct stage *self)
+{
+    self->records = self->committed;
+    self->journal.size = self->durable;
+    stage_restart(self);
 }
 
 static void write_token(struct stage *self, const struct effect *effect, const char *what,
@@ -287,6 +296,8 @@ void stage_commit(struct stage *self)
 {
     struct core_event event = {.type = CORE_COMMITTED, .committed = self->records};
 
+    self->committed = self->records;
+    self->durable = self->journal.size;
     step_once(self, &event);
 }
 

@@ -25,6 +25,8 @@ struct stage {
     bool keeps_journal;
     struct ag_buffer wanted; /* what EFFECT_LOAD has asked for: ids with numbers */
     struct ag_buffer journal;
+    uint64_t committed;
+    size_t durable; /* bytes of the journal */
     struct ag_buffer said;
     struct ag_buffer attempts;
     /* Called for each effect before it is written down; may be NULL. */
@@ -90,5 +92,7 @@ void stage_progress(struct stage *self, unsigned peer, unsigned job, unsigned at
 void stage_load(struct stage *self); /* answers EFFECT_LOAD, from the journal */
 /* With the journal that was kept since keeps_journal was set. */
 void stage_restart(struct stage *self);
+/* Likewise, without what was not committed. */
+void stage_crash(struct stage *self);
 
 #endif

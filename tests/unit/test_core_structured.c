@@ -4,7 +4,7 @@
 #include "tests/unit/cmocka_prelude.h"
 #include "tests/unit/stage.h"
 
-enum { ALL = PROTO_WATCH_RESULTS, HOUR_MS = 3600000 };
+enum { ALL = PROTO_WATCH_RESULTS, EARLY = ALL | PROTO_WATCH_EARLY, HOUR_MS = 3600000 };
 
 static int set_up(void **state)
 {
@@ -98,6 +98,142 @@ static void a_queue_runs_no_more_than_its_limit(void **state)
     succeeds(stage, 1, 1);
     stage_expect(stage, "20: answer\n10: run 1.1\n20: accepted 1\n20: accepted 1\n"
                         "10: run 2.1\n10: recorded 1.1\n");
+}
+
+/* ---- durability -------------------------------------------------------------------------------
+ */
+
+/* A worker, a client, a queue "quick" that is durably relaxed, and a store that is slow from now
+ * on. */
+static struct stage *relaxed_queue(void **state, unsigned slots)
+{
+    struct stage *stage = *state;
+    struct core_control order = {
+        .verb = VERB_DURABILITY, .queue = ag_bytes_of_text("quick"), .relaxed = true};
+
+    stage->keeps_journal = true;
+    worker_and_client(state, slots);
+    stage_control(stage, 20, order);
+    stage_expect(stage, "20: answer\n");
+    stage->slow_store = true;
+    return stage;
+}
+
+static void what_happens_to_relaxed_jobs_is_told_at_once(void **state)
+{
+    struct stage *stage = relaxed_queue(state, 2);
+
+    submit(stage, (struct stage_job){.id = 1});
+    submit(stage, (struct stage_job){.id = 2, .queue = "quick"});
+    stage_expect(stage, "10: run 1.1\n20: accepted 1\n10: run 2.1\n");
+    stage_watch(stage, 20, 2, 0, 10, EARLY);
+    stage_expect(stage, "20: events 0\n");
+    succeeds(stage, 1, 1);
+    succeeds(stage, 2, 1);
+    stage_expect(stage, "10: recorded 2.1\n20: events 0 2.1=succeeded early\n");
+    stage_commit(stage);
+    stage_expect(stage, "20: accepted 1\n10: recorded 1.1\n20: events 0 2.1=succeeded end\n");
+}
+
+static void a_queue_is_relaxed_when_that_is_durable(void **state)
+{
+    struct stage *stage = relaxed_queue(state, 0);
+    struct core_control order = {.verb = VERB_DURABILITY, .queue = ag_bytes_of_text("other")};
+
+    order.relaxed = true;
+    stage_control(stage, 20, order);
+    submit(stage, (struct stage_job){.id = 1, .queue = "other"});
+    stage_expect(stage, "");
+    stage_commit(stage);
+    submit(stage, (struct stage_job){.id = 2, .queue = "other"});
+    stage_expect(stage, "20: answer\n20: accepted 1\n20: accepted 1\n");
+    order.relaxed = false;
+    stage_control(stage, 20, order);
+    submit(stage, (struct stage_job){.id = 3, .queue = "other"});
+    stage_expect(stage, "");
+}
+
+static void a_group_of_relaxed_jobs_is_told_of_with_them(void **state)
+{
+    struct stage *stage = relaxed_queue(state, 0);
+    struct proto_group groups[] = {stage_group(100, PROTO_GATHER), stage_group(101, PROTO_GATHER)};
+    struct stage_job quick = {.id = 1, .group = 100, .queue = "quick"};
+    struct stage_job both[] = {{.id = 2, .group = 100, .queue = "quick"}, {.id = 3, .group = 100}};
+
+    stage_submit(stage, 20, &groups[0], 1, &quick, 1);
+    stage_expect(stage, "20: accepted 1\n");
+    stage_submit(stage, 20, &groups[1], 1, NULL, 0);
+    stage_submit(stage, 20, NULL, 0, both, 2);
+    stage_seal(stage, 20, 100);
+    stage_expect(stage, "");
+    stage_commit(stage);
+    stage_expect(stage, "20: accepted 0\n20: accepted 2\n20: answer\n");
+}
+
+/* They wait for nothing before them; the end of their group waits for all. */
+static void relaxed_ends_overtake_strict_ones(void **state)
+{
+    struct stage *stage = relaxed_queue(state, 3);
+    struct proto_group group = stage_group(100, PROTO_GATHER);
+    struct stage_job jobs[] = {{.id = 1, .group = 100},
+                               {.id = 2, .group = 100, .queue = "quick"},
+                               {.id = 3, .group = 100}};
+
+    stage_submit(stage, 20, &group, 1, jobs, 3);
+    stage_seal(stage, 20, 100);
+    stage_commit(stage);
+    stage_watch(stage, 20, 100, 0, 10, EARLY);
+    ag_buffer_clear(&stage->said);
+    succeeds(stage, 1, 1);
+    succeeds(stage, 2, 1);
+    succeeds(stage, 3, 1);
+    stage_expect(stage, "10: recorded 2.1\n20: events 1 2.1=succeeded early\n");
+    stage_commit(stage);
+    stage_expect(stage, "10: recorded 1.1\n10: recorded 3.1\n20: events 0 1.1=succeeded\n"
+                        "20: events 1 2.1=succeeded\n20: events 2 3.1=succeeded end\n");
+}
+
+static void who_does_not_ask_for_early_ends_hears_durable_ones(void **state)
+{
+    struct stage *stage = relaxed_queue(state, 1);
+
+    submit(stage, (struct stage_job){.id = 1, .queue = "quick"});
+    stage_watch(stage, 20, 1, 0, 10, ALL);
+    succeeds(stage, 1, 1);
+    stage_expect(stage, "20: accepted 1\n10: run 1.1\n20: events 0\n10: recorded 1.1\n");
+    stage_commit(stage);
+    stage_expect(stage, "20: events 0 1.1=succeeded end\n");
+}
+
+/* The end of job 1 is lost and job 2 with everything: 1 runs again. Who was told that it had ended
+ * comes back with a cursor that does not count it, and misses nothing that has ended since. */
+static void a_crash_forgets_the_last_moments_of_relaxed_jobs(void **state)
+{
+    struct stage *stage = relaxed_queue(state, 1);
+    struct proto_group group = stage_group(100, PROTO_GATHER);
+    struct stage_job first[] = {{.id = 1, .group = 100, .queue = "quick"}, {.id = 3, .group = 100}};
+
+    stage_submit(stage, 20, &group, 1, first, 2);
+    stage_commit(stage);
+    stage_watch(stage, 20, 100, 0, 10, EARLY);
+    succeeds(stage, 1, 1);
+    submit(stage, (struct stage_job){.id = 2, .queue = "quick"});
+    stage_expect(stage, "10: run 1.1\n20: accepted 2\n20: events 0\n10: recorded 1.1\n"
+                        "10: run 3.1\n20: events 0 1.1=succeeded early\n20: accepted 1\n");
+    stage_crash(stage);
+    stage_client(stage, 20);
+    assert_string_equal(reason_of(stage, 2), "not here");
+    stage_cancel(stage, 20, 3);
+    stage_watch(stage, 20, 100, 0, 10, EARLY);
+    stage_worker(stage, 10, 1);
+    stage_commit(stage);
+    stage_expect(stage, "20: welcome\n20: events 0\n10: welcome\n10: run 1.1\n"
+                        "20: answer cancelled 1 cancelling 0 ended 0 unknown 0\n"
+                        "20: events 0 3.0=cancelled\n");
+    succeeds(stage, 1, 1);
+    stage_expect(stage, "10: recorded 1.1\n20: events 1 1.1=succeeded early\n");
+    stage_commit(stage);
+    stage_expect(stage, "20: events 1 1.1=succeeded\n");
 }
 
 /* ---- keys -------------------------------------------------------------------------------------
@@ -951,6 +1087,26 @@ static void progress_is_that_of_the_attempt_in_hand(void **state)
                         "10: recorded 1.2\n");
 }
 
+/* Found in review: what one had taken was missing when the other was to be told. */
+static void two_readers_of_a_group_are_told_all(void **state)
+{
+    struct stage *stage = worker_and_client(state, 8);
+    struct proto_group group = stage_group(1000, PROTO_GATHER);
+
+    stage_client(stage, 21);
+    stage_submit(stage, 20, &group, 1, NULL, 0);
+    for (unsigned n = 1; n <= 3; n++)
+        submit(stage, (struct stage_job){.id = n, .group = 1000});
+    stage_watch(stage, 20, 1000, 0, 10, ALL | PROTO_WATCH_RELEASE);
+    stage_watch(stage, 21, 1000, 0, 1, ALL); /* reads slowly */
+    for (unsigned n = 1; n <= 3; n++)
+        succeeds(stage, n, 1);
+    ag_buffer_clear(&stage->said);
+    stage_more(stage, 20, 3, 10);
+    stage_more(stage, 21, 1, 10);
+    stage_expect(stage, "21: events 1 2.1=succeeded 3.1=succeeded\n");
+}
+
 /* ---- long queues -------------------------------------------------------------------------------
  */
 
@@ -1458,6 +1614,39 @@ static void a_worker_comes_back_with_what_it_holds(void **state)
                         "20: events 0 1.1=succeeded end\n");
 }
 
+/* Found by the simulator: the lost attempt was written down with the number of the one that had
+ * begun in the same step, so the new one's worker was not believed after a crash. */
+static void an_attempt_that_followed_a_lost_one_is_adopted_too(void **state)
+{
+    struct stage *stage = *state;
+    static const unsigned holding[] = {1, 2, 0};
+
+    stage->keeps_journal = true;
+    stage_client(stage, 20);
+    stage_worker(stage, 10, 1);
+    submit(stage, (struct stage_job){.id = 1});
+    stage_worker(stage, 11, 1);
+    for (int second = 0; second < 3; second++) {
+        stage_say(stage, 11, 11, CORE_ALIVE);
+        stage_say(stage, 20, 20, CORE_ALIVE);
+        stage_wait(stage, 1000);
+    }
+    stage_wait(stage, 1);
+    assert_non_null(strstr(ag_buffer_as_text(&stage->said), "11: run 1.2"));
+    stage->holding_epoch = stage->config.epoch;
+    stage_restart(stage);
+    ag_buffer_clear(&stage->said);
+    stage_hello(stage, 11, 11, PROTO_WORKER, "fetch", holding);
+    stage_expect(stage, "11: welcome\n");
+    stage->config.epoch--;
+    stage_result(stage, 11, 11, 1, 2, PROTO_SUCCEEDED, NULL, false);
+    stage->config.epoch++;
+    stage_client(stage, 20);
+    ag_buffer_clear(&stage->said);
+    stage_watch(stage, 20, 1, 0, 10, ALL);
+    stage_expect(stage, "20: events 0 1.2=succeeded(lost.worker) end\n");
+}
+
 static void groups_and_their_ends_survive(void **state)
 {
     struct stage *stage = *state;
@@ -1537,6 +1726,12 @@ int main(void)
         STORY(a_lower_number_goes_first),
         STORY(a_paused_queue_begins_nothing_until_it_is_resumed),
         STORY(a_queue_runs_no_more_than_its_limit),
+        STORY(what_happens_to_relaxed_jobs_is_told_at_once),
+        STORY(a_queue_is_relaxed_when_that_is_durable),
+        STORY(a_group_of_relaxed_jobs_is_told_of_with_them),
+        STORY(relaxed_ends_overtake_strict_ones),
+        STORY(who_does_not_ask_for_early_ends_hears_durable_ones),
+        STORY(a_crash_forgets_the_last_moments_of_relaxed_jobs),
         STORY(a_key_is_limited_in_the_whole_fleet),
         STORY(a_key_has_its_delay_between_beginnings),
         STORY(a_retry_after_closes_the_key_for_everybody),
@@ -1579,6 +1774,7 @@ int main(void)
         STORY(a_last_failure_is_not_blamed_on_the_budget),
         STORY(the_budget_of_a_group_survives_a_restart),
         STORY(progress_is_that_of_the_attempt_in_hand),
+        STORY(two_readers_of_a_group_are_told_all),
         STORY(a_long_queue_takes_little_memory),
         STORY(jobs_begin_in_their_order_when_they_have_slept),
         STORY(a_job_waits_for_its_payload_and_so_does_who_comes_after),
@@ -1601,6 +1797,7 @@ int main(void)
         STORY(a_worker_of_the_last_life_is_not_waited_for_for_ever),
         STORY(a_worker_gets_nothing_before_it_is_durably_known),
         STORY(a_worker_comes_back_with_what_it_holds),
+        STORY(an_attempt_that_followed_a_lost_one_is_adopted_too),
         STORY(groups_and_their_ends_survive),
         STORY(a_schedule_survives_and_does_not_fire_twice),
         STORY(a_clock_that_was_set_back_keeps_nobody_waiting),
