@@ -38,7 +38,7 @@ static int random_bytes(void *arg, uint8_t *out, size_t size, struct argosy_erro
 static int connect_to(void *arg, const char *endpoint, struct argosy_error *err)
 {
     struct zmq_port *self = arg;
-    int zero = 0, one = 1, soon_ms = 10, late_ms = 1000;
+    int zero = 0, one = 1, soon_ms = 10, late_ms = AG_RECONNECT_MS_MAX;
     int64_t message_max = AG_MESSAGE_BYTES_MAX;
 
     if (self->socket != NULL)

@@ -20,6 +20,7 @@
     X(KINDS_MAX, 32, "kinds", "what one worker offers")                                          \
     X(TAGS_MAX, 32, "tags", "what one worker is marked with")                                    \
     X(SLOTS_MAX, 16384, "jobs", "what one worker may hold")                                      \
+    X(RECONNECT_MS_MAX, 250, "ms", "between two tries to connect to a broker")             \
     X(RETRY_SELECTORS_MAX, 16, "selectors", "which failures are worth another attempt")          \
     X(ATTEMPTS_MAX, 100, "attempts", "retries of one job")                                       \
     X(LOST_MAX, 3, "losses", "a job that kills this many workers is a poison job")               \

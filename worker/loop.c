@@ -139,7 +139,7 @@ static int set_options(void *socket)
         {ZMQ_TCP_KEEPALIVE_INTVL, 1},
         {ZMQ_TCP_KEEPALIVE_CNT, 2},
         {ZMQ_RECONNECT_IVL, 10},
-        {ZMQ_RECONNECT_IVL_MAX, 2000},
+        {ZMQ_RECONNECT_IVL_MAX, AG_RECONNECT_MS_MAX},
     };
     int64_t message_max = AG_MESSAGE_BYTES_MAX;
 
