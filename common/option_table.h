@@ -362,6 +362,8 @@
       "How many may be on their way at once.")                                                          \
     X(BIND, "bind", 0, WORDS, NULL, 1, 1024, "ENDPOINT", AG_FOR(BROKER), BROKER,                        \
       "Listen here, for example tcp://*:7700 (default: ipc:// in your runtime directory).")             \
+    X(RUN_STORE, "store", 0, TEXT, "memory", 1, 4096, "memory|sqlite:PATH", AG_FOR(RUN) | AG_FLAG_ONLY, \
+      FLEET, "Where jobs and results live; what a run that was cut off has left in a file is done too.")  \
     X(STORE, "store", 0, TEXT, NULL, 1, 4096, "memory|sqlite:PATH", AG_FOR(BROKER), BROKER,             \
       "Where jobs and results live (default: sqlite:jobs.db in your state directory); memory forgets "  \
       "them when the broker stops.")                                                                    \

@@ -75,7 +75,7 @@ static int start_broker(fleet_t *self, struct argosy_error *err)
         "argosy-broker",    "--bind",   self->endpoint, "--log",
         self->config.level, "--config", "/dev/null",    "--with-parent",
         self->parent,       "--grace",  "0s",           "--store",
-        "memory",           NULL};
+        self->config.store, NULL};
 
     return spawn("argosy-broker", (char *const *)arguments, &self->broker, err);
 }

@@ -17,6 +17,7 @@ struct fleet_config {
     const char *kind;  /* the only one they do */
     uint32_t slots;    /* of each worker; 0: its default */
     const char *level; /* of their logs */
+    const char *store; /* of the broker */
 };
 
 /* ARGOSY_EIO, ARGOSY_ENOMEM. */

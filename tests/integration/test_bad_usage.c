@@ -33,6 +33,7 @@ static const struct {
     {{"argosy", "fetch", "--retries", "many", "http://x/"},
      2,
      "argosy fetch: --retries: 'many' is not a whole number (0-99)"},
+    {{"argosy", "run", "--store", "nowhere", "exec", "true"}, 2, "'nowhere' is not a store"},
     {{"argosy", "fetch", "--retries"}, 2, "--retries needs a value"},
     {{"argosy", "fetch", "--retry", "budget=20", "http://x/"},
      2,

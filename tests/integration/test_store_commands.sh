@@ -220,4 +220,23 @@ while [ $((page * 4096)) -lt "$size" ]; do
 done
 [ $found -ge 5 ] || fail "of $page damaged pages only $found were found"
 [ -z "$(find . -name 'never.db*')" ] || fail "it left $(find . -name 'never.db*')"
+
+# ---- a run that is cut off, and gone on with ------------------------------------------------------
+seq 12 | argosy run --workers 1 --quiet --store "sqlite:$work/run.db" exec -i - -- \
+    sh -c "echo {} >>'$work/did'; sleep 0.5" >/dev/null 2>&1 &
+run=$!
+for _ in $(seq 400); do
+    [ -s did ] && break
+    sleep 0.02
+done
+kill -9 "$run"
+wait "$run" 2>/dev/null
+for _ in $(seq 400); do # its broker leaves with it
+    argosy run --workers 1 --store "sqlite:$work/run.db" exec -- echo again >again 2>err && break
+    grep -q "another broker holds" err || fail "the run could not go on: $(cat err)"
+    sleep 0.05
+done
+[ "$(cat again)" = again ] || fail "the second run printed '$(cat again)'"
+[ "$(sort -nu did | wc -l)" -eq 12 ] || fail "of 12 jobs these were done: $(sort -n did | tr '\n' ' ')"
+argosy check --json "$work/run.db" | grep -q '"jobs": *{"open": *0' || fail "$(argosy check --json "$work/run.db")"
 exit 0
