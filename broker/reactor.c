@@ -3,43 +3,29 @@
 #include <argosy/version.h>
 #include <czmq.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
-#include <sys/file.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "broker/admin.h"
 #include "broker/arguments.h"
 #include "broker/delivery.h"
+#include "broker/listener.h"
 #include "broker/peers.h"
 #include "common/assert.h"
 #include "common/clock.h"
-#include "common/endpoint.h"
 #include "common/error.h"
 #include "common/log.h"
 #include "common/wire.h"
 
 enum {
-    TURN_MESSAGES = 256,       /* taken before the loop looks at timers again */
-    PEER_MESSAGES_MAX = 32768, /* sent and not yet taken by a peer; credit keeps it far below */
-    LINGER_MS = 200,           /* for the last words */
-    CLIENT_WINDOW = 4096,      /* jobs that a client may have unanswered */
-    HANDSHAKE_MS = 5000,
-    BACKLOG = 1024,
-    AWAKE_MAX =
-        4096, /* jobs of a lane that are kept whole: what workers take in many milliseconds */
+    TURN_MESSAGES = 256,     /* taken before the loop looks at timers again */
+    CLIENT_WINDOW = 4096,    /* jobs that a client may have unanswered */
+    AWAKE_MAX = 4096,        /* jobs of a lane that are kept whole: many milliseconds of work */
     RESULT_KEPT_BYTES = 512, /* of one; more is read from the store */
-    LOCKS_MAX = 16,
     LOG_FLUSH_MS = 1000,
     CLOCK_STEP_MS = 50 /* less may be two readings that were not at once */
-};
-
-struct lock {
-    int fd;
-    char name[AG_ENDPOINT_SIZE + 8];
 };
 
 struct reactor {
@@ -51,8 +37,7 @@ struct reactor {
     void *handle; /* libzmq's, of the socket */
     zloop_t *loop;
     int signals;
-    struct lock locks[LOCKS_MAX]; /* of ipc endpoints */
-    unsigned locks_count;
+    listener_t *listener;
     int timer;        /* the loop's, -1 if none */
     int64_t timer_at; /* when it fires */
     int64_t started_at;
@@ -598,111 +583,15 @@ int reactor_run(reactor_t *self, struct argosy_error *err)
 /* ---- the beginning -----------------------------------------------------------------------------
  */
 
-/* Whether the file is still the one with this name: its last owner removes it. */
-static bool is_named(int fd, const char *name)
+static int open_listener(reactor_t *self, struct argosy_error *err)
 {
-    struct stat here, there;
+    int rc = listener_new(&self->listener, self->config.endpoints, self->config.endpoints_count,
+                          self->config.owns_folder, err);
 
-    return fstat(fd, &here) == 0 && stat(name, &there) == 0 && here.st_ino == there.st_ino &&
-           here.st_dev == there.st_dev;
-}
-
-/* ZeroMQ would take over the socket file of a broker that is alive: a lock beside it tells. */
-static int lock_path(reactor_t *self, const char *path, struct argosy_error *err)
-{
-    struct lock *lock = &self->locks[self->locks_count];
-
-    if (self->locks_count == LOCKS_MAX)
-        return ag_fail(err, ARGOSY_EINVAL, "more than %d ipc endpoints", LOCKS_MAX);
-    snprintf(lock->name, sizeof lock->name, "%s.lock", path);
-    for (;;) {
-        lock->fd = open(lock->name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-        if (lock->fd < 0)
-            return ag_fail(err, ARGOSY_EIO, "cannot listen on ipc://%s: %s: %s", path, lock->name,
-                           strerror(errno));
-        if (flock(lock->fd, LOCK_EX | LOCK_NB) < 0) {
-            close(lock->fd);
-            return ag_fail(err, ARGOSY_EIO, "another broker listens on ipc://%s already", path);
-        }
-        if (is_named(lock->fd, lock->name))
-            break;
-        close(lock->fd);
-    }
-    self->locks_count++;
-    return 0;
-}
-
-/* The socket, its lock, and the directory if it was made for this broker alone. */
-static void remove_paths(reactor_t *self)
-{
-    while (self->locks_count > 0) {
-        struct lock *lock = &self->locks[--self->locks_count];
-        char *end = strrchr(lock->name, '.');
-
-        *end = '\0';
-        unlink(lock->name);
-        *end = '.';
-        unlink(lock->name);
-        close(lock->fd);
-        end = strrchr(lock->name, '/');
-        *end = '\0';
-        if (self->config.owns_folder)
-            rmdir(lock->name);
-    }
-}
-
-static int listen_on(reactor_t *self, const char *endpoint, struct argosy_error *err)
-{
-    const char *path = ag_endpoint_path(endpoint);
-    char actual[AG_ENDPOINT_SIZE] = "";
-    size_t size = sizeof actual;
-    int ipv6;
-
-    if (path != NULL && lock_path(self, path, err) < 0)
-        return err != NULL ? err->code : ARGOSY_EIO;
-    /* With IPv6 on, an IPv4 address would be told as ::ffff:a.b.c.d. */
-    ipv6 = strchr(endpoint, '[') != NULL || strstr(endpoint, "://*") != NULL;
-    zmq_setsockopt(self->handle, ZMQ_IPV6, &ipv6, sizeof ipv6);
-    if (zmq_bind(self->handle, endpoint) < 0)
-        return ag_fail(err, ARGOSY_EIO, "cannot listen on %s: %s", endpoint, zmq_strerror(errno));
-    zmq_getsockopt(self->handle, ZMQ_LAST_ENDPOINT, actual, &size);
-    ag_log_info("broker", "listening", ag_kv("endpoint", actual));
-    return 0;
-}
-
-static int set_options(void *socket)
-{
-    const struct {
-        int option, value;
-    } options[] = {
-        {ZMQ_ROUTER_MANDATORY, 1},       {ZMQ_LINGER, LINGER_MS},
-        {ZMQ_SNDHWM, PEER_MESSAGES_MAX}, {ZMQ_HANDSHAKE_IVL, HANDSHAKE_MS},
-        {ZMQ_BACKLOG, BACKLOG},          {ZMQ_TCP_KEEPALIVE, 1},
-        {ZMQ_TCP_KEEPALIVE_IDLE, 2},     {ZMQ_TCP_KEEPALIVE_INTVL, 1},
-        {ZMQ_TCP_KEEPALIVE_CNT, 2},      {ZMQ_IPV6, 1},
-    };
-    int64_t message_max = AG_MESSAGE_BYTES_MAX;
-
-    for (size_t i = 0; i < sizeof options / sizeof *options; i++)
-        if (zmq_setsockopt(socket, options[i].option, &options[i].value, sizeof(int)) < 0)
-            return -1;
-    return zmq_setsockopt(socket, ZMQ_MAXMSGSIZE, &message_max, sizeof message_max);
-}
-
-static int open_socket(reactor_t *self, struct argosy_error *err)
-{
-    self->socket = zsock_new(ZMQ_ROUTER);
-    if (self->socket == NULL)
-        return ag_fail(err, ARGOSY_EIO, "cannot make a socket: %s", zmq_strerror(errno));
+    if (rc < 0)
+        return rc;
+    self->socket = listener_socket(self->listener);
     self->handle = zsock_resolve(self->socket);
-    if (set_options(self->handle) < 0)
-        return ag_fail(err, ARGOSY_EIO, "cannot set up a socket: %s", zmq_strerror(errno));
-    for (size_t i = 0; i < self->config.endpoints_count; i++) {
-        int rc = listen_on(self, self->config.endpoints[i], err);
-
-        if (rc < 0)
-            return rc;
-    }
     return 0;
 }
 
@@ -817,7 +706,7 @@ int reactor_new(reactor_t **out, const struct reactor_config *config, struct arg
     self->body = ag_buffer_empty(AG_RESULT_BYTES_MAX);
     rc = open_signals(self, err);
     if (rc == 0)
-        rc = open_socket(self, err);
+        rc = open_listener(self, err);
     if (rc == 0)
         rc = open_core(self, err);
     if (rc == 0)
@@ -842,10 +731,9 @@ void reactor_destroy(reactor_t **self_p)
     delivery_destroy(&self->delivery);
     core_destroy(&self->core);
     peers_destroy(&self->peers);
-    zsock_destroy(&self->socket);
     if (self->signals >= 0)
         close(self->signals);
-    remove_paths(self);
+    listener_destroy(&self->listener);
     self->config.store->destroy(&self->config.store);
     ag_buffer_free(&self->body);
     free(self);
