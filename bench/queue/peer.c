@@ -30,6 +30,49 @@ void peer_die(const char *format, ...)
     _exit(1);
 }
 
+/* ---- the worker's end --------------------------------------------------------------------------
+ */
+
+/* Also from a signal handler, so without stdio. */
+_Noreturn static void die_with_worker(int status)
+{
+    char text[64] = "the worker is gone: ", digits[12];
+    int number = WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status);
+    size_t at = sizeof digits - 1;
+
+    digits[at] = '\0';
+    do
+        digits[--at] = (char)('0' + number % 10);
+    while ((number /= 10) > 0);
+    strcat(text, WIFSIGNALED(status) ? "killed by signal " : "exit status ");
+    strcat(text, digits + at);
+    strcat(text, "\n");
+    (void)!write(STDERR_FILENO, text, strlen(text));
+    _exit(1);
+}
+
+static void on_child(int number)
+{
+    int before = errno, status;
+
+    (void)number;
+    if (waitpid(-1, &status, WNOHANG) > 0)
+        die_with_worker(status);
+    errno = before;
+}
+
+/* Its pipes close a little before it can be waited for. */
+void peer_worker_gone(void)
+{
+    int status;
+
+    signal(SIGCHLD, SIG_DFL);
+    while (waitpid(-1, &status, 0) < 0)
+        if (errno != EINTR)
+            peer_die("the worker is gone: %s", strerror(errno));
+    die_with_worker(status);
+}
+
 /* ---- payloads and bells ------------------------------------------------------------------------
  */
 
@@ -59,8 +102,12 @@ uint32_t peer_wait_ended(struct peer *self, uint32_t *numbers)
 {
     ssize_t size = read(self->ended, numbers, PEER_BATCH * sizeof *numbers);
 
-    if (size <= 0 || size % (ssize_t)sizeof *numbers != 0)
-        peer_die("the worker is gone");
+    if (size == 0)
+        peer_worker_gone();
+    if (size < 0)
+        peer_die("the worker's bell: %s", strerror(errno));
+    if (size % (ssize_t)sizeof *numbers != 0)
+        peer_die("the worker's bell: half a number");
     return (uint32_t)size / sizeof *numbers;
 }
 
@@ -212,24 +259,16 @@ static void measure(struct peer *self, const char *name, uint32_t jobs, uint32_t
            percentile_ms(jobs, 1));
 }
 
-static void on_child(int number)
-{
-    static const char text[] = "the worker is gone\n";
-
-    (void)number;
-    (void)!write(STDERR_FILENO, text, sizeof text - 1);
-    _exit(1);
-}
-
 /* A process of its own, as elsewhere; it dies with us. */
 static pid_t start_worker(struct peer *self)
 {
+    struct sigaction action = {.sa_handler = on_child, .sa_flags = SA_RESTART | SA_NOCLDSTOP};
     int added[2], ended[2];
     pid_t pid;
 
     if (pipe(added) != 0 || pipe(ended) != 0)
         peer_die("pipe: %s", strerror(errno));
-    signal(SIGCHLD, on_child);
+    sigaction(SIGCHLD, &action, NULL);
     pid = fork();
     if (pid < 0)
         peer_die("fork: %s", strerror(errno));

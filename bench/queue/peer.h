@@ -51,6 +51,9 @@ uint32_t peer_number(const void *payload);
 void peer_tell_ended(struct peer *self, const uint32_t *numbers, uint32_t count);
 uint32_t peer_wait_ended(struct peer *self, uint32_t *numbers);
 
+/* For the client, when its pipe to the worker is closed: says how the worker ended, and ends. */
+_Noreturn void peer_worker_gone(void);
+
 /* How many to ask for next, so that a busy queue is asked for many and an idle one for few. */
 uint32_t peer_next_batch(uint32_t asked, uint32_t got);
 

@@ -29,16 +29,19 @@ static const char *const settings =
     "SET enable_hashjoin = off; SET enable_mergejoin = off; SET enable_bitmapscan = off";
 
 static const char *const insert = "INSERT INTO job (payload) SELECT unnest($1::bytea[])";
-static const char *const take = "UPDATE job SET state = 1 WHERE id IN"
+/* An array and not IN: it is made once. With IN, a plan may do the inner SELECT again for each row
+ * (a semi join, if the table was empty when autovacuum analyzed it): there, the limit limits
+ * nothing. */
+static const char *const take = "UPDATE job SET state = 1 WHERE id = ANY(ARRAY"
                                 " (SELECT id FROM job WHERE state = 0 ORDER BY id LIMIT 500"
-                                "  FOR UPDATE SKIP LOCKED) RETURNING id, payload";
+                                "  FOR UPDATE SKIP LOCKED)) RETURNING id, payload";
 static const char *const end = "DELETE FROM job WHERE id = ANY($1::bigint[])";
 static const char *const end_with_result = "UPDATE job SET state = 2, result = r.result FROM "
                                            "unnest($1::bigint[], $2::bytea[]) r (id, result)"
                                            " WHERE job.id = r.id";
-static const char *const collect = "DELETE FROM job WHERE id IN"
+static const char *const collect = "DELETE FROM job WHERE id = ANY(ARRAY"
                                    " (SELECT id FROM job WHERE state = 2 ORDER BY id LIMIT 500"
-                                   "  FOR UPDATE SKIP LOCKED) RETURNING result";
+                                   "  FOR UPDATE SKIP LOCKED)) RETURNING result";
 
 static PGconn *client;
 
@@ -150,6 +153,16 @@ static PGresult *receive(PGconn *db, ExecStatusType wanted)
     return result;
 }
 
+/* The rows of a batch; there is no room for more. */
+static uint32_t batch_size(const PGresult *result)
+{
+    int count = PQntuples(result);
+
+    if (count > PEER_BATCH)
+        peer_die("postgresql: %d rows instead of at most %d", count, PEER_BATCH);
+    return (uint32_t)count;
+}
+
 /* ---- the client --------------------------------------------------------------------------------
  */
 
@@ -173,7 +186,7 @@ static void read_answers(struct peer *self, uint32_t left)
         PQclear(receive(client, PGRES_COMMAND_OK));
         PQclear(receive(client, PGRES_PIPELINE_SYNC));
         if (write(self->added, "", 1) != 1)
-            peer_die("the worker is gone");
+            peer_worker_gone();
     }
 }
 
@@ -198,7 +211,7 @@ static uint32_t collect_some(uint32_t *numbers)
     send_prepared(client, "collect", 0, NULL);
     commit(client);
     result = receive(client, PGRES_TUPLES_OK);
-    count = (uint32_t)PQntuples(result);
+    count = batch_size(result);
     for (uint32_t i = 0; i < count; i++)
         numbers[i] = peer_number(PQgetvalue(result, (int)i, 0));
     PQclear(result);
@@ -247,7 +260,7 @@ void peer_work(struct peer *self)
         if (ended > 0)
             PQclear(receive(db, PGRES_COMMAND_OK));
         result = receive(db, PGRES_TUPLES_OK);
-        count = (uint32_t)PQntuples(result);
+        count = batch_size(result);
         PQclear(receive(db, PGRES_PIPELINE_SYNC));
         peer_tell_ended(self, numbers, ended);
         array_begin(&arrays[0], OID_INT8, count);

@@ -58,15 +58,14 @@ skip() {
     echo "left out: $*" >&2
 }
 
-# Until the command succeeds; ten seconds at most.
+# Until the command succeeds; ten seconds at most. Who calls it ends the measurement when it fails.
 await() {
     tries=0
     until "$@" >/dev/null 2>&1; do
         tries=$((tries + 1))
         if [ $tries -gt 200 ]; then
             echo "run.sh: this did not come true: $*" >&2
-            tail -5 "$work"/log >&2
-            exit 1
+            return 1
         fi
         sleep 0.05
     done
@@ -104,25 +103,51 @@ figures() {
         END { if (cpu == "") exit 1; print rate, p50, cpu }'
 }
 
-# ROW COMMAND...: its figures become a line of the table's data.
-record() {
+# ROW FUNCTION...: one row of this round. If it fails, the row is told as failed and the next one comes.
+# Nothing in FUNCTION ends by itself at an error: what may fail there needs `|| return 1`.
+measure() {
     row=$1
     shift
-    timeout 900 "$@" >"$work/out" 2>>"$work/log" & # so that a signal finds us waiting
+    if ! "$@"; then
+        {
+            echo "run.sh: round $round: $row: failed; what was written about it:"
+            for text in err log; do
+                if [ -s "$work/$text" ]; then tail -5 "$work/$text" | sed 's/^/    /'; fi
+            done
+        } >&2
+        echo "$row|$round|failed" >>"$work/data"
+    fi
+    stop_all
+}
+
+measure_disk() {
+    fresh || return 1
+    line=$("$peers/disk" "$work/page" 2>"$work/err") || return 1
+    echo "$row|$round|$line 0 0" >>"$work/data"
+}
+
+# COMMAND...: its figures become a line of the table's data.
+record() {
+    timeout 900 "$@" >"$work/out" 2>"$work/err" & # so that a signal finds us waiting
     client=$!
-    wait "$client" || {
-        echo "run.sh: $row: $* failed:" >&2
-        tail -5 "$work/log" >&2
-        exit 1
-    }
+    status=0
+    wait "$client" || status=$?
     client=''
-    line=$(figures <"$work/out")
+    if [ "$status" -ne 0 ]; then
+        if [ "$status" -eq 124 ]; then status='124: no end after 900 s'; fi
+        echo "run.sh: $row: exit status $status: $*" >&2
+        return 1
+    fi
+    if ! line=$(figures <"$work/out"); then
+        echo "run.sh: $row: no figures from $*" >&2
+        return 1
+    fi
     echo "$row|$round|$line" >>"$work/data"
     printf 'round %s  %-26s %s\n' "$round" "$row" "$line" >&2
 }
 
 fresh() {
-    rm -rf "$work/store" "$work/socket" "$work/log"
+    rm -rf "$work/store" "$work/socket" "$work/log" "$work/err"
     mkdir -m 700 "$work/store"
 }
 
@@ -130,38 +155,35 @@ has_worker() {
     "$bin/argosy" workers --config /dev/null --connect "ipc://$work/socket" | grep -q bench
 }
 
-run_argosy() { # ROW STORE
-    fresh
-    "$bin/argosy-broker" --config /dev/null --bind "ipc://$work/socket" --store "$2" --log warning \
-        >"$work/log" 2>&1 &
+run_argosy() { # STORE
+    fresh || return 1
+    "$bin/argosy-broker" --config /dev/null --bind "ipc://$work/socket" --store "$1" --log warning \
+        >>"$work/log" 2>&1 &
     server=$!
-    await test -S "$work/socket"
+    await test -S "$work/socket" || return 1
     "$bin/argosy-worker" --config /dev/null --connect "ipc://$work/socket" --kinds noop \
         --name bench --log warning >>"$work/log" 2>&1 &
     worker=$!
-    await has_worker
-    record "$1" "$bin/argosy" bench --config /dev/null \
+    await has_worker || return 1
+    record "$bin/argosy" bench --config /dev/null \
         --connect "ipc://$work/socket" --jobs "$jobs" --json
-    stop_all
 }
 
-run_beanstalkd() { # ROW JOBS FSYNC-FLAG [-r]
-    fresh
-    beanstalkd -b "$work/store" "$3" -l "unix:$work/socket" >"$work/log" 2>&1 &
+run_beanstalkd() { # JOBS FSYNC-FLAG [-r]
+    fresh || return 1
+    beanstalkd -b "$work/store" "$2" -l "unix:$work/socket" >>"$work/log" 2>&1 &
     server=$!
-    await test -S "$work/socket"
-    record "$1" "$peers/beanstalkd" -n "$2" ${4:+"$4"} -p "$server" "$work/socket"
-    stop_all
+    await test -S "$work/socket" || return 1
+    record "$peers/beanstalkd" -n "$1" ${3:+"$3"} -p "$server" "$work/socket"
 }
 
-run_redis() { # ROW [-r]
-    fresh
+run_redis() { # [-r]
+    fresh || return 1
     redis-server --port 0 --unixsocket "$work/socket" --dir "$work/store" --save '' \
-        --appendonly yes --appendfsync always >"$work/log" 2>&1 &
+        --appendonly yes --appendfsync always >>"$work/log" 2>&1 &
     server=$!
-    await redis-cli -s "$work/socket" ping
-    record "$1" "$peers/redis" -n "$jobs" ${2:+"$2"} -p "$server" "$work/socket"
-    stop_all
+    await redis-cli -s "$work/socket" ping || return 1
+    record "$peers/redis" -n "$jobs" ${1:+"$1"} -p "$server" "$work/socket"
 }
 
 # In place of this shell, as PostgreSQL's user: it refuses to run as root.
@@ -185,17 +207,16 @@ prepare_postgresql() {
 }
 
 # Everything that makes it durable stays as it is; memory and checkpoints are for a busy server.
-run_postgresql() { # ROW [-r]
-    fresh
+run_postgresql() { # [-r]
+    fresh || return 1
     (postgres_exec "$postgresql/postgres" -D "$work/pg" -k "$work/pg-socket" \
         -c listen_addresses= -c fsync=on -c synchronous_commit=on -c shared_buffers=256MB \
         -c max_wal_size=4GB -c checkpoint_timeout=30min -c autovacuum_naptime=1s) \
-        >"$work/log" 2>&1 &
+        >>"$work/log" 2>&1 &
     server=$! signal=INT # do not wait for clients
-    await "$postgresql/pg_isready" -q -h "$work/pg-socket" -U bench -d postgres
-    record "$1" "$peers/postgresql" -n "$jobs" ${2:+"$2"} -p "$(head -1 "$work/pg/postmaster.pid")" \
+    await "$postgresql/pg_isready" -q -h "$work/pg-socket" -U bench -d postgres || return 1
+    record "$peers/postgresql" -n "$jobs" ${1:+"$1"} -p "$(head -1 "$work/pg/postmaster.pid")" \
         "$work/pg-socket"
-    stop_all
 }
 
 # ---- who is there -------------------------------------------------------------------------------
@@ -250,17 +271,18 @@ echo "run       $jobs jobs of 100 bytes ($slow_jobs where each has its own fsync
 round=0
 while [ "$round" -lt "$rounds" ]; do
     round=$((round + 1))
-    echo "disk|$round|$("$peers/disk" "$work/page") 0 0" >>"$work/data"
-    run_argosy "Argosy, SQLite" "sqlite:$work/store/jobs.db"
-    [ -z "$has_beanstalkd" ] || run_beanstalkd "beanstalkd -f0" "$slow_jobs" -f0 -r
-    [ -z "$has_beanstalkd" ] || run_beanstalkd "beanstalkd -f0, acked" "$slow_jobs" -f0
-    [ -z "$postgresql" ] || run_postgresql "PostgreSQL" -r
-    [ -z "$postgresql" ] || run_postgresql "PostgreSQL, acked"
-    [ -z "$has_redis" ] || run_redis "Redis, always" -r
-    [ -z "$has_redis" ] || run_redis "Redis, always, acked"
-    run_argosy "Argosy, memory" memory
-    [ -z "$has_beanstalkd" ] || run_beanstalkd "beanstalkd -F" "$jobs" -F -r
-    [ -z "$has_beanstalkd" ] || run_beanstalkd "beanstalkd -F, acked" "$jobs" -F
+    measure disk measure_disk
+    measure "Argosy, SQLite" run_argosy "sqlite:$work/store/jobs.db"
+    [ -z "$has_beanstalkd" ] || measure "beanstalkd -f0" run_beanstalkd "$slow_jobs" -f0 -r
+    [ -z "$has_beanstalkd" ] || measure "beanstalkd -f0, acked" run_beanstalkd "$slow_jobs" -f0
+    [ -z "$postgresql" ] || measure "PostgreSQL" run_postgresql -r
+    [ -z "$postgresql" ] || measure "PostgreSQL, acked" run_postgresql
+    [ -z "$has_redis" ] || measure "Redis, always" run_redis -r
+    [ -z "$has_redis" ] || measure "Redis, always, acked" run_redis
+    measure "Argosy, memory" run_argosy memory
+    [ -z "$has_beanstalkd" ] || measure "beanstalkd -F" run_beanstalkd "$jobs" -F -r
+    [ -z "$has_beanstalkd" ] || measure "beanstalkd -F, acked" run_beanstalkd "$jobs" -F
 done
 echo "load      $(cut -d' ' -f1-3 /proc/loadavg) after it"
 awk -F'|' -f "$here/table.awk" "$work/data"
+! grep -q '|failed$' "$work/data"
