@@ -83,6 +83,16 @@ struct record {
     };
 };
 
+static inline void core_gone_add(struct core_gone *sum, const struct core_gone *more)
+{
+    sum->succeeded += more->succeeded;
+    sum->failed += more->failed;
+    sum->cancelled += more->cancelled;
+    sum->retried += more->retried;
+    sum->unconfirmed += more->unconfirmed;
+    sum->busy_ms += more->busy_ms;
+}
+
 void record_write(const struct record *record, struct ag_buffer *out);
 
 /* ARGOSY_EPROTO: the bytes are no record. */

@@ -99,13 +99,6 @@ static bool read_id(sqlite3_stmt *row, int at, struct ag_id *out)
 /* ---- templates and groups, by number -----------------------------------------------------------
  */
 
-static int compare_numbers(const void *a, const void *b)
-{
-    uint64_t left = *(const uint64_t *)a, right = *(const uint64_t *)b;
-
-    return (left > right) - (left < right);
-}
-
 static int read_terms(struct load *self, sqlite3_stmt *row, struct terms *out)
 {
     struct ag_bytes spec = sql_column_bytes(row, 1);

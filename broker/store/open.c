@@ -8,13 +8,25 @@
 #include "broker/store/store.h"
 #include "common/error.h"
 
-static const char sqlite_prefix[] = "sqlite:";
+/* The path in "sqlite:PATH"; NULL: it does not begin so. */
+static const char *path_in(const char *text)
+{
+    static const char prefix[] = "sqlite:";
+    size_t size = sizeof prefix - 1;
+
+    return strncmp(text, prefix, size) == 0 ? text + size : NULL;
+}
+
+static bool is_memory(const char *text)
+{
+    return strcmp(text, "memory") == 0;
+}
 
 int store_check(const char *text, struct argosy_error *err)
 {
-    size_t size = sizeof sqlite_prefix - 1;
+    const char *path = path_in(text);
 
-    if (strcmp(text, "memory") == 0 || (strncmp(text, sqlite_prefix, size) == 0 && text[size]))
+    if (is_memory(text) || (path != NULL && path[0] != '\0'))
         return 0;
     return ag_fail(err, ARGOSY_EINVAL,
                    "'%s' is not a store: memory, or sqlite:PATH with the path of its file", text);
@@ -53,14 +65,12 @@ static int make_parents(const char *path, struct argosy_error *err)
 
 int store_path(const char *text, char path[PATH_MAX], struct argosy_error *err)
 {
-    size_t size = sizeof sqlite_prefix - 1;
-
     if (text == NULL)
         return default_path(path, err);
-    if (strcmp(text, "memory") == 0 || strstr(text, "://") != NULL)
+    if (is_memory(text) || strstr(text, "://") != NULL)
         return ag_fail(err, ARGOSY_EINVAL, "'%s' is no file: sqlite:PATH, or PATH alone", text);
-    if (strncmp(text, sqlite_prefix, size) == 0)
-        text += size;
+    if (path_in(text) != NULL)
+        text = path_in(text);
     if (text[0] != '\0' && snprintf(path, PATH_MAX, "%s", text) < PATH_MAX)
         return 0;
     return ag_fail(err, ARGOSY_EINVAL, "the store's path is empty or too long");
@@ -69,16 +79,19 @@ int store_path(const char *text, char path[PATH_MAX], struct argosy_error *err)
 int store_open(struct store **out, const char *text, uint64_t unix_ms, struct argosy_error *err)
 {
     char path[PATH_MAX];
-    int rc = text != NULL ? store_check(text, err) : default_path(path, err);
+    int rc;
 
-    if (rc == 0 && text == NULL)
-        rc = make_parents(path, err);
+    if (text == NULL) {
+        rc = default_path(path, err);
+        if (rc == 0)
+            rc = make_parents(path, err);
+        return rc < 0 ? rc : store_sqlite_open(out, path, unix_ms, err);
+    }
+    rc = store_check(text, err);
     if (rc < 0)
         return rc;
-    if (text != NULL && strcmp(text, "memory") == 0) {
-        *out = store_memory_new(unix_ms);
-        return *out != NULL ? 0 : ag_fail(err, ARGOSY_ENOMEM, "no memory for a store");
-    }
-    return store_sqlite_open(out, text != NULL ? text + sizeof sqlite_prefix - 1 : path, unix_ms,
-                             err);
+    if (!is_memory(text))
+        return store_sqlite_open(out, path_in(text), unix_ms, err);
+    *out = store_memory_new(unix_ms);
+    return *out != NULL ? 0 : ag_fail(err, ARGOSY_ENOMEM, "no memory for a store");
 }

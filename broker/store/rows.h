@@ -53,6 +53,14 @@ enum statement {
         STATEMENTS_COUNT
 };
 
+/* For qsort() and bsearch(), of numbers and of what begins with one. */
+static inline int compare_numbers(const void *a, const void *b)
+{
+    uint64_t left = *(const uint64_t *)a, right = *(const uint64_t *)b;
+
+    return (left > right) - (left < right);
+}
+
 enum { TEMPLATES_MAX = 1024 }; /* remembered; beyond it some stand in the table twice */
 
 struct template
@@ -71,7 +79,7 @@ struct numbers {
 struct tables {
     sqlite3 *db;
     sqlite3_stmt *sql[STATEMENTS_COUNT];
-    uint64_t seed, surprises;
+    uint64_t surprises;
     struct ag_map templates;
     struct template *last_template;
     struct numbers forgotten_jobs, forgotten_ends; /* deleted with the commit */

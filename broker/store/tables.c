@@ -56,8 +56,7 @@ static int remember_template(tables_t *self, const struct ag_id *hash, struct ag
 
     if (self->templates.count >= TEMPLATES_MAX)
         forget_templates(self);
-    if (template == NULL ||
-        (self->templates.size == 0 && ag_map_init(&self->templates, self->seed) < 0)) {
+    if (template == NULL || (self->templates.size == 0 && ag_map_init(&self->templates, 0) < 0)) {
         free(template);
         return ag_fail(err, ARGOSY_ENOMEM, "no memory for the store");
     }
@@ -275,8 +274,6 @@ static int write_gone(tables_t *self, struct argosy_error *err)
 static int add_gone(tables_t *self, uint64_t group, const struct core_gone *more,
                     struct argosy_error *err)
 {
-    struct core_gone *sum = &self->gone;
-
     if (group == 0)
         return 0;
     if (self->gone_of != group) {
@@ -285,14 +282,9 @@ static int add_gone(tables_t *self, uint64_t group, const struct core_gone *more
         if (rc < 0)
             return rc;
         self->gone_of = group;
-        *sum = (struct core_gone){0};
+        self->gone = (struct core_gone){0};
     }
-    sum->succeeded += more->succeeded;
-    sum->failed += more->failed;
-    sum->cancelled += more->cancelled;
-    sum->retried += more->retried;
-    sum->unconfirmed += more->unconfirmed;
-    sum->busy_ms += more->busy_ms;
+    core_gone_add(&self->gone, more);
     return 0;
 }
 
@@ -311,13 +303,6 @@ static int remember_number(struct numbers *self, uint64_t number, struct argosy_
     return 0;
 }
 
-static int compare(const void *a, const void *b)
-{
-    uint64_t left = *(const uint64_t *)a, right = *(const uint64_t *)b;
-
-    return (left > right) - (left < right);
-}
-
 /* What was accepted or ended together has numbers that follow each other: a statement for each such
  * run. */
 static int delete_runs(tables_t *self, enum statement statement, struct numbers *numbers,
@@ -326,7 +311,7 @@ static int delete_runs(tables_t *self, enum statement statement, struct numbers 
     int rc = 0;
 
     if (numbers->count > 0)
-        qsort(numbers->items, numbers->count, sizeof *numbers->items, compare);
+        qsort(numbers->items, numbers->count, sizeof *numbers->items, compare_numbers);
     for (size_t i = 0, end; i < numbers->count && rc == 0; i = end) {
         for (end = i + 1;
              end < numbers->count && numbers->items[end] == numbers->items[end - 1] + 1;)

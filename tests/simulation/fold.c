@@ -56,16 +56,6 @@ static void read_or_abort(struct ag_bytes bytes, struct record *record)
         abort();
 }
 
-static void add(struct core_gone *sum, const struct core_gone *more)
-{
-    sum->succeeded += more->succeeded;
-    sum->failed += more->failed;
-    sum->cancelled += more->cancelled;
-    sum->retried += more->retried;
-    sum->unconfirmed += more->unconfirmed;
-    sum->busy_ms += more->busy_ms;
-}
-
 static void look_at(struct fold *self, struct ag_bytes bytes)
 {
     struct record record;
@@ -80,7 +70,7 @@ static void look_at(struct fold *self, struct ag_bytes bytes)
         subject->group = record.group.parent;
         break;
     case RECORD_GONE:
-        add(&subject->gone, &record.gone);
+        core_gone_add(&subject->gone, &record.gone);
         break;
     case RECORD_JOB:
         subject->group = record.job.group;
@@ -96,7 +86,7 @@ static void look_at(struct fold *self, struct ag_bytes bytes)
             break;
         subject->is_gone = true;
         if (record.forget.group > 0)
-            add(&self->subjects[record.forget.group].gone, &record.forget.gone);
+            core_gone_add(&self->subjects[record.forget.group].gone, &record.forget.gone);
         break;
     case RECORD_SEAL:
     case RECORD_STOP:
