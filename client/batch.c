@@ -65,6 +65,15 @@ static void put(argosy_batch *self, struct chunk *chunk, struct pending *pending
     self->window_bytes += pending->spec.payload.size;
 }
 
+/* The caller puts it elsewhere, or frees it. */
+static void take_out(argosy_batch *self, struct chunk *chunk, const struct pending *pending)
+{
+    chunk->count--;
+    chunk->bytes -= pending->spec.payload.size;
+    self->window_jobs--;
+    self->window_bytes -= pending->spec.payload.size;
+}
+
 static struct ag_bytes copy(const void *data, size_t size, bool *failed)
 {
     void *room = malloc(size + 1);
@@ -461,10 +470,7 @@ static void settle(argosy_batch *self, struct chunk *chunk, const struct proto_a
             refuse_for_good(self, pending, refusal);
             continue;
         }
-        chunk->count--;
-        chunk->bytes -= pending->spec.payload.size;
-        self->window_jobs--;
-        self->window_bytes -= pending->spec.payload.size;
+        take_out(self, chunk, pending);
         put(self, again, pending);
         again->not_before = now + accepted->retry_after_ms;
     }
@@ -665,10 +671,7 @@ static void forget_pending(argosy_batch *self, const struct ag_id *id)
 
             if (!ag_id_equal(&pending->spec.id, id))
                 continue;
-            chunk->count--;
-            chunk->bytes -= pending->spec.payload.size;
-            self->window_jobs--;
-            self->window_bytes -= pending->spec.payload.size;
+            take_out(self, chunk, pending);
             pending_free(pending);
             return;
         }
@@ -733,8 +736,8 @@ bool batch_on_event(argosy_batch *self, const struct proto_event *event, bool is
     return !self->is_hidden;
 }
 
-/* All of it was taken: the broker needs not keep it. When this is lost its time will come anyway.
- */
+/* The watch ends, and the broker needs not keep what was taken. When this is lost its time will
+ * come anyway. */
 static void take_leave(argosy_batch *self)
 {
     argosy_client *client = self->client;
@@ -932,11 +935,8 @@ void argosy_batch_destroy(argosy_batch **self_p)
         chunk_free(self, AG_OWNER(self->chunks.next, struct chunk, link));
     while (!ag_list_is_empty(&self->early))
         early_free(AG_OWNER(self->early.next, struct early, link));
-    if (self->is_watch_sent && !self->is_over && client->is_open) {
-        client->out.type = AG_MORE;
-        client->out.more = (struct proto_more){.watch = self->watch, .cursor = self->cursor};
-        client_send(client, &client->out);
-    }
+    if (self->is_watch_sent && !self->is_over && client->is_open)
+        take_leave(self);
     for (unsigned i = 0; i < NOTICES_MAX; i++)
         if (client->notices[i].batch == self)
             client->notices[i] = (struct notice){0};
