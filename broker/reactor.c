@@ -33,7 +33,6 @@ struct reactor {
     core_t *core;
     peers_t *peers;
     delivery_t *delivery;
-    zsock_t *socket;
     void *handle; /* libzmq's, of the socket */
     zloop_t *loop;
     int signals;
@@ -376,7 +375,7 @@ static int on_session_message(reactor_t *self, struct peer *peer)
     const struct proto *in = &self->in;
     struct core_control control;
 
-    event.type = CORE_ALIVE;
+    core_event_of(in, &event);
     switch (in->type) {
     case AG_PING:
         pong(self, peer);
@@ -385,48 +384,13 @@ static int on_session_message(reactor_t *self, struct peer *peer)
         if (on_query(self, peer) < 0)
             return -1;
         break;
-    case AG_BYE:
-        event.type = CORE_LEAVE;
-        break;
-    case AG_CREDIT:
-        event.type = CORE_CREDIT;
-        event.credit = &in->credit;
-        break;
-    case AG_RESULTS:
-        event.type = CORE_RESULTS;
-        event.results = &in->results;
-        break;
-    case AG_SUBMIT:
-        event.type = CORE_SUBMIT;
-        event.submit = &in->submit;
-        break;
-    case AG_WATCH:
-        event.type = CORE_WATCH;
-        event.watch = &in->watch;
-        break;
-    case AG_MORE:
-        event.type = CORE_MORE;
-        event.more = &in->more;
-        break;
-    case AG_CANCEL:
-        event.type = CORE_CANCEL;
-        event.cancel = &in->cancel;
-        break;
-    case AG_SEAL:
-        event.type = CORE_SEAL;
-        event.seal = &in->seal;
-        break;
-    case AG_PROGRESS:
-        event.type = CORE_PROGRESS;
-        event.progress = &in->progress;
-        break;
     case AG_CONTROL:
         if (read_control(self, peer, &control)) {
             event.type = CORE_CONTROL;
             event.control = &control;
         }
         break;
-    default: /* PONG */
+    default:
         break;
     }
     return step(self, &event);
@@ -590,8 +554,7 @@ static int open_listener(reactor_t *self, struct argosy_error *err)
 
     if (rc < 0)
         return rc;
-    self->socket = listener_socket(self->listener);
-    self->handle = zsock_resolve(self->socket);
+    self->handle = zsock_resolve(listener_socket(self->listener));
     return 0;
 }
 
@@ -675,15 +638,16 @@ static int open_core(reactor_t *self, struct argosy_error *err)
 
 static int open_loop(reactor_t *self, struct argosy_error *err)
 {
+    zsock_t *socket = listener_socket(self->listener);
     zmq_pollitem_t signals = {.fd = self->signals, .events = ZMQ_POLLIN};
     zmq_pollitem_t store = {.fd = self->config.store->fd, .events = ZMQ_POLLIN};
 
     self->loop = zloop_new();
-    if (self->loop == NULL || zloop_reader(self->loop, self->socket, on_readable, self) < 0 ||
+    if (self->loop == NULL || zloop_reader(self->loop, socket, on_readable, self) < 0 ||
         zloop_poller(self->loop, &signals, on_signal, self) < 0 ||
         (store.fd >= 0 && zloop_poller(self->loop, &store, on_store, self) < 0))
         return ag_fail(err, ARGOSY_ENOMEM, "no memory for a loop");
-    zloop_reader_set_tolerant(self->loop, self->socket);
+    zloop_reader_set_tolerant(self->loop, socket);
     zloop_set_nonstop(self->loop, true);
     return 0;
 }

@@ -333,6 +333,10 @@ int core_step(core_t *self, const struct core_event *event, const struct effects
 /* When to come back with CORE_TIMER; INT64_MAX if nothing waits. */
 int64_t core_deadline(const core_t *self);
 
+/* The event that a message of a peer in session is: `in` must stay. CORE_ALIVE for what means
+ * nothing more to the core, and for AG_CONTROL, whose arguments the caller has to read. */
+void core_event_of(const struct proto *in, struct core_event *out);
+
 /* ---- the journal ----------------------------------------------------------------------------- */
 
 /* Append an EFFECT_JOURNAL as bytes; its pointers count until the next step. */

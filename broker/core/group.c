@@ -217,8 +217,7 @@ void group_end(core_t *self, struct group *group)
         group->failure = "group.successes";
     group->ended_record = core_journal(self, RECORD_ENDED, NULL, group);
     core_set_timer(self, &group->timer, self->now + (ttl_ms > 0 ? ttl_ms : 1));
-    for (struct ag_link *at = group->watches.next; at != &group->watches; at = at->next)
-        watch_due(self, AG_OWNER(at, struct watch, of_target));
+    watch_all_due(self, &group->watches);
     core_tracef(self, "        group %s: ended", ag_id_print(&group->node.id, id));
     happen(self, "group", "ended", &group->node.id, NULL);
     wait_on_group_end(self, group);
@@ -251,8 +250,7 @@ void group_on_job_end(core_t *self, struct group *group, struct job *job)
     AG_ASSERT(group->ended_count < group->ended_capacity);
     job->place = (uint32_t)group->ended_count;
     group->ended[group->ended_count++] = job;
-    for (struct ag_link *at = group->watches.next; at != &group->watches; at = at->next)
-        watch_due(self, AG_OWNER(at, struct watch, of_target));
+    watch_all_due(self, &group->watches);
     judge(self, group);
 }
 

@@ -202,6 +202,17 @@ void job_describe(const struct job *job, struct proto_submit_job *out)
         out->unique = ag_bytes_of_text(extra->unique->text);
 }
 
+void job_append_attempt(const struct attempt *attempt, struct ag_buffer *out)
+{
+    ag_proto_append_attempt(
+        out, &(struct proto_attempt){.attempt = attempt->attempt,
+                                     .worker = ag_bytes_of_text(attempt->worker->text),
+                                     .started_unix_ms = attempt->started_unix_ms,
+                                     .run_ms = attempt->run_ms,
+                                     .type = ag_bytes_of_text(attempt->type),
+                                     .message = ag_bytes_of_text(attempt->message)});
+}
+
 static void free_attempt(struct attempt *attempt)
 {
     if (attempt == NULL)
@@ -310,7 +321,7 @@ static void end(core_t *self, struct job *job)
     ag_link_remove(&job->member);
     results_on_end(self, job);
     if (job->watches_count > 0)
-        watch_job_ended(self, job);
+        watch_all_due(self, &job->watches);
     if (job->extra != NULL) {
         unique_drop(self, job);
         wait_drop_all(job);

@@ -63,13 +63,7 @@ static uint32_t attempts_of(core_t *self, const struct job *job, struct ag_bytes
     uint32_t count = 0;
 
     for (const struct attempt *at = job->attempts; at != NULL; at = at->next, count++)
-        ag_proto_append_attempt(
-            &self->scratch, &(struct proto_attempt){.attempt = at->attempt,
-                                                    .worker = ag_bytes_of_text(at->worker->text),
-                                                    .started_unix_ms = at->started_unix_ms,
-                                                    .run_ms = at->run_ms,
-                                                    .type = ag_bytes_of_text(at->type),
-                                                    .message = ag_bytes_of_text(at->message)});
+        job_append_attempt(at, &self->scratch);
     *out = ag_buffer_bytes(&self->scratch);
     return count;
 }

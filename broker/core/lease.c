@@ -336,8 +336,7 @@ static void on_failure(core_t *self, struct session *worker, struct job *job,
         core_set_timer(self, &job->timer, job->due_at);
         return;
     }
-    job->result =
-        kept->result; /* what it had made when it failed, for example a program's output */
+    job->result = kept->result; /* made before it failed, for example a program's output */
     job->error = kept->error;
     self->bytes += job->result.size + job->error.size;
     kept->result = kept->error = (struct ag_bytes){0};

@@ -14,14 +14,14 @@ enum {
     AHEAD_BYTES = 16 << 20 /* that are read for it at once, if more than one */
 };
 
-static bool is_large(const core_t *self, const struct job *job)
+static bool is_large(const core_t *self, struct ag_bytes result)
 {
-    return self->config.awake_max > 0 && job->result.size > self->config.result_kept_bytes;
+    return self->config.awake_max > 0 && result.size > self->config.result_kept_bytes;
 }
 
 void results_on_end(core_t *self, struct job *job)
 {
-    if (is_large(self, job) && !ag_link_is_listed(&job->load))
+    if (is_large(self, job->result) && !ag_link_is_listed(&job->load))
         ag_list_append(&self->heavy, &job->load);
 }
 
@@ -47,15 +47,29 @@ static bool is_wanted(const struct job *job)
     return false;
 }
 
+/* It is in the store only. */
+static void go_away(struct job *job, size_t size)
+{
+    job->result_away = (uint32_t)size;
+    if (job->lane->group != NULL)
+        job->lane->group->away++;
+}
+
+/* It is here again, or never will be. */
+static void come_back(struct job *job)
+{
+    job->result_away = 0;
+    if (job->lane->group != NULL)
+        job->lane->group->away--;
+}
+
 static void put_aside(core_t *self, struct job *job)
 {
     ag_link_remove(&job->load);
     self->bytes -= job->result.size;
-    job->result_away = (uint32_t)job->result.size;
+    go_away(job, job->result.size);
     free((void *)job->result.data);
     job->result = (struct ag_bytes){0};
-    if (job->lane->group != NULL)
-        job->lane->group->away++;
 }
 
 void results_on_commit(core_t *self)
@@ -77,26 +91,16 @@ void results_on_commit(core_t *self)
 
 bool results_restore(core_t *self, struct job *job, struct ag_bytes result)
 {
-    if (self->config.awake_max == 0 || result.size <= self->config.result_kept_bytes)
+    if (!is_large(self, result))
         return false;
-    job->result_away = (uint32_t)result.size;
-    if (job->lane->group != NULL)
-        job->lane->group->away++;
+    go_away(job, result.size);
     return true;
-}
-
-/* It is here again, or never will be. */
-static void back(struct job *job)
-{
-    job->result_away = 0;
-    if (job->lane->group != NULL)
-        job->lane->group->away--;
 }
 
 void results_forget(struct job *job)
 {
     if (job->result_away > 0)
-        back(job);
+        come_back(job);
 }
 
 /* ---- reading -----------------------------------------------------------------------------------
@@ -133,12 +137,6 @@ void results_want_for(core_t *self, const struct watch *watch)
     }
 }
 
-static void tell(core_t *self, const struct ag_link *watches)
-{
-    for (struct ag_link *at = watches->next; at != watches; at = at->next)
-        watch_due(self, AG_OWNER(at, struct watch, of_target));
-}
-
 int results_loaded(core_t *self, struct job *job, const struct core_loaded *loaded)
 {
     struct group *group = job->lane->group;
@@ -151,15 +149,15 @@ int results_loaded(core_t *self, struct job *job, const struct core_loaded *load
         return ARGOSY_ENOMEM;
     self->bytes += job->result.size;
     ag_link_remove(&job->load);
-    back(job);
+    come_back(job);
     if (!loaded->is_there && job->error.size == 0) {
         job->error = ag_buffer_bytes(&self->constants[CONSTANT_LOST_RESULT]);
         job->error_is_constant = true;
     }
     results_on_end(self, job);
-    tell(self, &job->watches);
+    watch_all_due(self, &job->watches);
     if (group != NULL)
-        tell(self, &group->watches);
+        watch_all_due(self, &group->watches);
     wait_on_job_end(self, job);
     if (group != NULL && group->is_ended && group->away == 0)
         wait_on_group_end(self, group);

@@ -191,7 +191,7 @@ struct lane {
     struct ag_link jobs;
     uint32_t awake;                          /* of them */
     struct sleeper *sleepers, *last_sleeper; /* the line behind them: see sleep.c */
-    uint64_t sleepers_count, asleep_number;  /* of the last one that fell asleep */
+    uint64_t asleep_number;                  /* of the last one that fell asleep */
     struct ag_link terms;                    /* of the line's */
     struct ag_link hungry;                   /* in core->hungry while it wants some of the line */
     struct kind *kind;
@@ -412,9 +412,9 @@ uint64_t core_journal(core_t *self, enum core_record record, const struct job *j
 /* Of queues and schedules. */
 void core_journal_other(core_t *self, enum core_record record, const struct queue *queue,
                         const struct schedule *schedule);
-/* The last record of something; the caller fills in what the store needs to sum up. Never NULL. */
 uint64_t core_journal_worker(core_t *self, const struct ag_id *instance, const char *name,
                              bool has_left);
+/* The last record of something; the caller fills in what the store needs to sum up. Never NULL. */
 struct effect *core_journal_forget(core_t *self, enum core_subject subject, const struct ag_id *id);
 /* Room for `count` answers and pieces of trash more. ARGOSY_ENOMEM. */
 int core_reserve_answers(core_t *self, size_t count);
@@ -479,6 +479,7 @@ uint64_t job_bytes(const struct job *job);
 struct extra *job_extra(struct job *job); /* made if there is none; NULL: no memory */
 /* What was submitted, pointing into the job; `after` is the caller's. */
 void job_describe(const struct job *job, struct proto_submit_job *out);
+void job_append_attempt(const struct attempt *attempt, struct ag_buffer *out); /* as on the wire */
 /* What it leaves in the counts of its group when it is forgotten. */
 struct core_gone core_gone_of(const struct job *job);
 
@@ -681,7 +682,7 @@ int on_watch(core_t *self, struct session *client, const struct proto_watch *req
 void on_more(core_t *self, struct session *client, const struct proto_more *more);
 void watch_destroy(struct watch *watch);
 void watch_due(core_t *self, struct watch *watch);
-void watch_job_ended(core_t *self, struct job *job);
+void watch_all_due(core_t *self, const struct ag_link *watches); /* of a job or a group */
 /* End the watches of a job or group that is about to be forgotten. */
 void watch_forget(core_t *self, struct ag_link *watches);
 bool watch_is_wanted(const struct ag_link *watches); /* somebody has still to be told */

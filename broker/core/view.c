@@ -23,17 +23,8 @@ static uint32_t append_attempts(const struct job *job, struct ag_buffer *out)
         AG_ASSERT(count < sizeof all / sizeof *all);
         all[count++] = at;
     }
-    for (uint32_t i = count; i > 0; i--) {
-        const struct attempt *at = all[i - 1];
-
-        ag_proto_append_attempt(
-            out, &(struct proto_attempt){.attempt = at->attempt,
-                                         .worker = ag_bytes_of_text(at->worker->text),
-                                         .started_unix_ms = at->started_unix_ms,
-                                         .run_ms = at->run_ms,
-                                         .type = ag_bytes_of_text(at->type),
-                                         .message = ag_bytes_of_text(at->message)});
-    }
+    for (uint32_t i = count; i > 0; i--)
+        job_append_attempt(all[i - 1], out);
     return count;
 }
 

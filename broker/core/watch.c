@@ -144,9 +144,9 @@ void on_more(core_t *self, struct session *client, const struct proto_more *more
     watch_due(self, watch);
 }
 
-void watch_job_ended(core_t *self, struct job *job)
+void watch_all_due(core_t *self, const struct ag_link *watches)
 {
-    for (struct ag_link *at = job->watches.next; at != &job->watches; at = at->next)
+    for (struct ag_link *at = watches->next; at != watches; at = at->next)
         watch_due(self, AG_OWNER(at, struct watch, of_target));
 }
 

@@ -291,53 +291,16 @@ static bool make_event(struct sim *self, const struct conn *conn, struct core_ev
 
     *event =
         (struct core_event){.type = CORE_ALIVE, .peer = conn->number, .instance = conn->instance};
-    switch (in->type) {
-    case AG_HELLO:
-        event->type = CORE_JOIN;
-        event->instance = in->hello.instance;
-        event->hello = &in->hello;
-        return conn->role == 0 || ag_id_equal(&conn->instance, &in->hello.instance);
-    case AG_BYE:
-        event->type = CORE_LEAVE;
-        break;
-    case AG_CREDIT:
-        event->type = CORE_CREDIT;
-        event->credit = &in->credit;
-        break;
-    case AG_RESULTS:
-        event->type = CORE_RESULTS;
-        event->results = &in->results;
-        break;
-    case AG_PROGRESS:
-        event->type = CORE_PROGRESS;
-        event->progress = &in->progress;
-        break;
-    case AG_SUBMIT:
-        event->type = CORE_SUBMIT;
-        event->submit = &in->submit;
-        break;
-    case AG_WATCH:
-        event->type = CORE_WATCH;
-        event->watch = &in->watch;
-        break;
-    case AG_MORE:
-        event->type = CORE_MORE;
-        event->more = &in->more;
-        break;
-    case AG_CANCEL:
-        event->type = CORE_CANCEL;
-        event->cancel = &in->cancel;
-        break;
-    case AG_CONTROL:
+    if (in->type == AG_CONTROL)
         return read_order(self, event);
-    case AG_SEAL:
-        event->type = CORE_SEAL;
-        event->seal = &in->seal;
-        break;
-    default:
-        break;
+    if (in->type != AG_HELLO) {
+        core_event_of(in, event);
+        return true;
     }
-    return true;
+    event->type = CORE_JOIN;
+    event->instance = in->hello.instance;
+    event->hello = &in->hello;
+    return conn->role == 0 || ag_id_equal(&conn->instance, &in->hello.instance);
 }
 
 void broker_hears(struct sim *self, struct conn *conn)
