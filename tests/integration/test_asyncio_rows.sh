@@ -2,23 +2,9 @@
 # "From asyncio to a fleet" (doc/semantics.md): each row of the table, with real processes. A function
 # carries its row's name. One broker with a small bound, two workers; rows that need another fleet
 # start their own.
-set -u
-bin=$ARGOSY_BIN
-work=$(mktemp -d)
-pids=
+. "$(dirname "$0")/harness.sh"
+patience=10
 failed=0
-
-finish() {
-    for pid in $pids; do kill "$pid" 2>/dev/null; done
-    wait
-    rm -rf "$work"
-}
-trap finish EXIT
-cd "$work" || exit 1
-PATH=$bin:$PATH
-ARGOSY_CONNECT=ipc://$work/broker
-XDG_CONFIG_HOME=$work/config XDG_STATE_HOME=$work
-export PATH ARGOSY_CONNECT XDG_CONFIG_HOME XDG_STATE_HOME
 
 fail() {
     echo "  $row: $*" >&2
@@ -29,16 +15,6 @@ fail() {
 expect() {
     # shellcheck disable=SC2254 # a pattern is wanted
     case $1 in $2) ;; *) fail "'$1' is not like '$2'" ;; esac
-}
-
-# until_true COMMAND...: for at most ten seconds.
-until_true() {
-    for _ in $(seq 200); do
-        "$@" >/dev/null 2>&1 && return 0
-        sleep 0.05
-    done
-    fail "never: $*"
-    return 1
 }
 
 state_is() { argosy show "$1" | grep -q "^state  *$2"; }
@@ -196,7 +172,7 @@ aiofiles_and_chunks() {
     [ "$(stat -c %s big)" -eq 60000000 ] || fail "the file is not whole"
     for pid in $first $second; do
         peak=$(awk '/VmHWM/ { print $2 }' "/proc/$pid/status")
-        case $bin in *san/bin) ;; *) [ "$peak" -lt 60000 ] || fail "a body was whole in memory: $peak kB" ;; esac
+        case $ARGOSY_BIN in *san/bin) ;; *) [ "$peak" -lt 60000 ] || fail "a body was whole in memory: $peak kB" ;; esac
     done
 }
 

@@ -1,31 +1,15 @@
 #!/bin/sh
 # Somebody sets the broker's clock by hours while jobs run and schedules tick: no lease ends early,
 # nothing is tried twice, a schedule goes on and makes up for nothing twice.
-set -u
-work=$(mktemp -d)
-trap 'kill $pids 2>/dev/null; wait 2>/dev/null; rm -rf "$work"' EXIT
-pids=
-cd "$work" || exit 1
-PATH=$ARGOSY_BIN:$PATH
-XDG_CONFIG_HOME=$work XDG_STATE_HOME=$work
-ARGOSY_CONNECT=ipc://$work/broker
+. "$(dirname "$0")/harness.sh"
 ARGOSY_CLOCK=$work/clock
-export PATH XDG_CONFIG_HOME XDG_STATE_HOME ARGOSY_CONNECT ARGOSY_CLOCK
 ASAN_OPTIONS=${ASAN_OPTIONS:-}:verify_asan_link_order=0
-export ASAN_OPTIONS
+export ARGOSY_CLOCK ASAN_OPTIONS
 
 fail() {
     echo "$*" >&2
     cat broker.log >&2
     exit 1
-}
-
-until_true() {
-    for _ in $(seq 400); do
-        "$@" >/dev/null 2>&1 && return 0
-        sleep 0.05
-    done
-    fail "never: $*"
 }
 
 set_clock() {

@@ -1,31 +1,17 @@
 #!/bin/sh
 # A broker whose disk fails, is slow, or is full: it never goes away, and nothing acknowledged is
 # lost. The full disk is a small tmpfs, for which the right to mount is needed.
-set -u
-work=$(mktemp -d)
-trap 'kill $pids 2>/dev/null; wait 2>/dev/null; umount "$work/small" 2>/dev/null; rm -rf "$work"' EXIT
-pids=
-cd "$work" || exit 1
-PATH=$ARGOSY_BIN:$PATH
-XDG_CONFIG_HOME=$work XDG_STATE_HOME=$work
-ARGOSY_CONNECT=ipc://$work/broker
+. "$(dirname "$0")/harness.sh"
+patience=10
+clean_up() { umount "$work/small" 2>/dev/null; }
 ARGOSY_DISK=$work
-export PATH XDG_CONFIG_HOME XDG_STATE_HOME ARGOSY_CONNECT ARGOSY_DISK
 ASAN_OPTIONS=${ASAN_OPTIONS:-}:verify_asan_link_order=0
-export ASAN_OPTIONS
+export ARGOSY_DISK ASAN_OPTIONS
 
 fail() {
     echo "$*" >&2
     cat broker.log >&2
     exit 1
-}
-
-until_true() {
-    for _ in $(seq 200); do
-        "$@" >/dev/null 2>&1 && return 0
-        sleep 0.05
-    done
-    fail "never: $*"
 }
 
 start_broker() { # STORE

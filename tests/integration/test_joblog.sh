@@ -1,16 +1,6 @@
 #!/bin/sh
 # --joblog, --resume, --resume-failed, --results.
-set -u
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-cd "$work" || exit 1
-PATH=$ARGOSY_BIN:$PATH
-XDG_CONFIG_HOME=$work XDG_STATE_HOME=$work
-export PATH XDG_CONFIG_HOME XDG_STATE_HOME
-fail() {
-    echo "$*" >&2
-    exit 1
-}
+. "$(dirname "$0")/harness.sh"
 lines() { awk -F '\t' 'NR > 1 { print $1, $7 }' log | sort -n | tr '\n' ';'; }
 
 printf '0\n1\n0\n' | argosy run exec --joblog log --results out --quiet -i - -- sh -c 'exit {}' 2>err

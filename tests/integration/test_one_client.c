@@ -70,8 +70,8 @@ static void ten_beside_very_many_are_done_within_a_second(void **state)
 
     (void)state;
     snprintf(endpoint, sizeof endpoint, "ipc://%s", harness_path("broker"));
-    START("broker.log", "argosy-broker", "--bind", endpoint);
-    START("worker.log", "argosy-worker", "--connect", endpoint, "--allow-net", "any");
+    START(harness_path("broker.log"), "argosy-broker", "--bind", endpoint);
+    START(harness_path("worker.log"), "argosy-worker", "--connect", endpoint, "--allow-net", "any");
     assert_ok(argosy_client_new(
         &self.client, &(struct argosy_client_config){.endpoints = endpoints, .endpoints_count = 1},
         &err));

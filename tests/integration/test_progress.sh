@@ -1,33 +1,11 @@
 #!/bin/sh
 # How far a running job is: told where it is known, about twice a second, to whoever watches or asks.
-set -u
-work=$(mktemp -d)
-pids=
+. "$(dirname "$0")/harness.sh"
 failed=0
-
-finish() {
-    for pid in $pids; do kill "$pid" 2>/dev/null; done
-    wait
-    rm -rf "$work"
-}
-trap finish EXIT
-cd "$work" || exit 1
-PATH=$ARGOSY_BIN:$PATH
-ARGOSY_CONNECT=ipc://$work/broker
-XDG_CONFIG_HOME=$work/config
-export PATH ARGOSY_CONNECT XDG_CONFIG_HOME
 
 fail() {
     echo "$*" >&2
     failed=1
-}
-until_true() {
-    for _ in $(seq 400); do
-        "$@" >/dev/null 2>&1 && return 0
-        sleep 0.05
-    done
-    fail "never: $*"
-    return 1
 }
 permilles() { sed -n 's/.*"permille":\([0-9]*\).*/\1/p' "$1"; }
 shows_permille() { argosy show "$1" | grep -q '^permille  *[1-9][0-9]*$'; }

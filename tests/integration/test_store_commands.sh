@@ -1,26 +1,11 @@
 #!/bin/sh
 # argosy check, backup, export: on a store in use, on a copy, and on everything that is no sound store.
-set -u
-work=$(mktemp -d)
-pids=
-finish() {
-    for pid in $pids; do kill "$pid" 2>/dev/null; done
-    wait
-    rm -rf "$work"
-}
-trap finish EXIT
-cd "$work" || exit 1
-PATH=$ARGOSY_BIN:$PATH
-XDG_CONFIG_HOME=$work XDG_STATE_HOME=$work/state ARGOSY_CONNECT=ipc://$work/broker TZ=UTC
+. "$(dirname "$0")/harness.sh"
+TZ=UTC
 # What a sanitizer finds must not look like a problem that check has found.
 ASAN_OPTIONS=${ASAN_OPTIONS:-}:exitcode=66 UBSAN_OPTIONS=${UBSAN_OPTIONS:-}:exitcode=66
-export PATH XDG_CONFIG_HOME XDG_STATE_HOME ARGOSY_CONNECT TZ ASAN_OPTIONS UBSAN_OPTIONS
-mkdir state
+export TZ ASAN_OPTIONS UBSAN_OPTIONS
 db=state/argosy/jobs.db
-fail() {
-    echo "$*" >&2
-    exit 1
-}
 
 # expect CODE PATTERN COMMAND...: its exit code, and a line of what it says.
 expect() {
