@@ -392,7 +392,18 @@
     X(ROOT, "root", 0, LINES, NULL, 1, 4096, "DIR", AG_FOR(WORKER), WORKER,                             \
       "A directory that jobs may read and write (default: none).")                                      \
     X(ALLOW_NET, "allow-net", 0, WORDS, NULL, 1, 128, "CIDR[:PORT]", AG_FOR(WORKER), WORKER,            \
-      "A private network that fetches may reach (default: public addresses only).")                     \
+      "A private network that fetches may reach, or any (default: public addresses only).")             \
+    X(ALLOW_PORT, "allow-port", 0, WORDS, NULL, 1, 128, "PORT", AG_FOR(WORKER), WORKER,                  \
+      "A port, or a range such as 8000-8999, that fetches may reach on public addresses "               \
+      "(default: 80 and 443).")                                                                         \
+    X(ALLOW_SCHEME, "allow-scheme", 0, WORDS, NULL, 1, 128, "SCHEME", AG_FOR(WORKER), WORKER,            \
+      "What fetches may speak: http, https, ftp, ftps, sftp, or file, below --root "                    \
+      "(default: http and https).")                                                                     \
+    X(ALLOW_PROXY, "allow-proxy", 0, LINES, NULL, 1, 4096, "URL", AG_FOR(WORKER), WORKER,               \
+      "A proxy that fetches may ask for, or any (default: none).")                                      \
+    X(SECRETS, "secrets", 0, TEXT, NULL, 1, 4096, "FILE", AG_FOR(WORKER), WORKER,                       \
+      "Passwords and tokens that fetches may name, each with the hosts it is for; readable by you "     \
+      "only.")                                                                                          \
     X(ALLOW_EXEC, "allow-exec", 0, LINES, NULL, 1, 4096, "PATTERN", AG_FOR(WORKER), WORKER,             \
       "A program that exec jobs may run: a path, a bare name, or a pattern of either such as "          \
       "'/usr/bin/*' (default: none).")                                                                  \

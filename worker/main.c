@@ -28,6 +28,8 @@ struct worker {
     struct loop_config loop;
     char **argv;
     struct analyze_roots roots;
+    struct policy_config policy;
+    secrets_t *secrets;
     struct handler *handlers[AG_KINDS_MAX];
     pool_t *pool; /* made when the first kind needs it */
     char endpoint[AG_ENDPOINT_SIZE];
@@ -41,12 +43,23 @@ struct worker {
 static int make_fetch(struct worker *self, unsigned place, uint32_t slots, struct argosy_error *err)
 {
     struct loop_source *source = &self->loop.sources[self->loop.sources_count];
+    const ag_options_t *options = self->options;
+    const char *secrets = ag_options_text(options, AG_OPT_SECRETS);
     struct fetch_config config = {.slots = slots,
-                                  .ca_file = ag_options_text(self->options, AG_OPT_WORKER_CA_FILE)};
-    int rc;
+                                  .ca_file = ag_options_text(options, AG_OPT_WORKER_CA_FILE),
+                                  .policy = &self->policy,
+                                  .host = self->host};
+    int rc = secrets != NULL ? secrets_load(&self->secrets, secrets, err) : 0;
 
-    config.roots = ag_options_list(self->options, AG_OPT_ROOT, &config.roots_count);
-    config.allow_net = ag_options_list(self->options, AG_OPT_ALLOW_NET, &config.allow_net_count);
+    if (rc < 0)
+        return rc;
+    config.secrets = self->secrets;
+    config.roots = ag_options_list(options, AG_OPT_ROOT, &config.roots_count);
+    self->policy =
+        (struct policy_config){.nets = ag_options_list(options, AG_OPT_ALLOW_NET, NULL),
+                               .ports = ag_options_list(options, AG_OPT_ALLOW_PORT, NULL),
+                               .schemes = ag_options_list(options, AG_OPT_ALLOW_SCHEME, NULL),
+                               .proxies = ag_options_list(options, AG_OPT_ALLOW_PROXY, NULL)};
     rc = fetch_handler_new(&self->handlers[place], &config, err);
     if (rc < 0)
         return rc;
@@ -123,7 +136,7 @@ static int make_noop(struct worker *self, unsigned place, uint32_t slots, struct
 }
 
 static const struct kind kinds[] = {
-    {"fetch", 25, make_fetch},
+    {"fetch", 100, make_fetch},
     {"analyze", 50, make_analyze},
     {"exec", 50, make_exec},
     {"noop", 100, make_noop},
@@ -282,6 +295,7 @@ static void clean_up(struct worker *self)
     for (unsigned i = 0; i < AG_KINDS_MAX; i++)
         if (self->handlers[i] != NULL)
             self->handlers[i]->destroy(&self->handlers[i]);
+    secrets_destroy(&self->secrets);
 }
 
 int main(int argc, char **argv)

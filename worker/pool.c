@@ -140,8 +140,11 @@ void pool_destroy(pool_t **self_p)
 
 int pool_submit(pool_t *self, const struct pool_item *item)
 {
-    struct entry *entry = malloc(sizeof *entry);
+    struct entry *entry;
 
+    if (self->is_closing) /* set by this very thread */
+        return ARGOSY_ESTATE;
+    entry = malloc(sizeof *entry);
     if (entry == NULL)
         return ARGOSY_ENOMEM;
     entry->item = *item;

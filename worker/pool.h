@@ -25,7 +25,7 @@ pool_t *pool_new(unsigned threads, struct argosy_error *err);
 /* Waits for the items that run; those not begun are given back through `done` without work. */
 void pool_destroy(pool_t **self_p);
 
-/* Queue an item (copied). Returns 0 or ARGOSY_ENOMEM. */
+/* Queue an item (copied). Returns 0, ARGOSY_ENOMEM, or ARGOSY_ESTATE while it is destroyed. */
 int pool_submit(pool_t *self, const struct pool_item *item);
 
 /* An eventfd, readable when items have finished. */

@@ -16,7 +16,7 @@
 enum {
     REPLACEMENTS_MAX = 10, /* then something is wrong that another worker will not cure */
     STOP_MS = 5000,        /* for an orderly end; then they are killed */
-    ARGUMENTS_MAX = 24
+    ARGUMENTS_MAX = 32
 };
 
 struct fleet {
@@ -95,6 +95,8 @@ static int start_worker(fleet_t *self, uint32_t place, struct argosy_error *err)
     if (self->config.slots > 0)
         ADD("--slots"), ADD(self->slots);
     ADD("--allow-net"), ADD("any");
+    ADD("--allow-proxy"), ADD("any");
+    ADD("--allow-scheme"), ADD("http,https,ftp,ftps,sftp,file");
     ADD("--root"), ADD("/");
     ADD("--allow-exec"), ADD("*");
     ADD("--log"), ADD(self->config.level);

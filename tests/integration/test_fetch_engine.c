@@ -63,6 +63,19 @@ static void begin(struct job *job)
     engine->start(engine, &job->task);
 }
 
+/* Partial results: how many there were, and the last one. */
+static unsigned told;
+static struct ag_buffer told_last = {.size_max = 8 << 20};
+
+void task_tell(struct task *task, const char *note, struct ag_bytes partial)
+{
+    (void)task;
+    assert_null(note);
+    told++;
+    ag_buffer_clear(&told_last);
+    ag_buffer_append(&told_last, partial.data, partial.size);
+}
+
 void task_finish(struct task *task)
 {
     struct job *job = (struct job *)task; /* its first member */
@@ -198,17 +211,18 @@ static const char *root, *http; /* where files go; HOST:PORT of the server */
 
 static void start_engine(unsigned slots, const char *allow)
 {
-    static const char *roots[1], *nets[1];
+    static const char *roots[1], *nets[2];
+    static struct policy_config policy;
     struct fetch_config config = {.slots = slots,
                                   .ca_file = harness_server("ca"),
                                   .roots = roots,
                                   .roots_count = 1,
-                                  .allow_net = nets,
-                                  .allow_net_count = allow != NULL};
+                                  .policy = &policy};
     struct argosy_error err = {0};
 
     roots[0] = root;
     nets[0] = allow;
+    policy = (struct policy_config){.nets = nets};
     assert_ok(fetch_handler_new(&engine, &config, &err));
     assert_string_equal(engine->kind, "fetch");
 }
@@ -737,12 +751,12 @@ static int write_without_openat2(const char *where)
         prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) < 0)
         return 1;
     snprintf(path, sizeof path, "%s/a/b/c", where);
-    if (output_new(&output, path, &where, 1, &err) < 0 ||
+    if (output_new(&output, path, &where, 1, NULL, &err) < 0 ||
         output_write(output, "new", 3, &err) < 0 || output_commit(output, "", &written, &err) < 0)
         return 2;
     output_destroy(&output);
     snprintf(path, sizeof path, "%s/link/x", where);
-    if (output_new(&output, path, &where, 1, &err) != ARGOSY_EIO)
+    if (output_new(&output, path, &where, 1, NULL, &err) != ARGOSY_EIO)
         return 3;
     return 0;
 }
@@ -900,13 +914,15 @@ static void an_engine_may_go_while_fetches_run(void **state)
 
 static void a_wrong_configuration_is_refused(void **state)
 {
-    static const char *const nowhere[] = {"/no/such/directory"}, *const no_net[] = {"10.0.0.0/99"};
+    static const char *const nowhere[] = {"/no/such/directory"}, *const no_net[] = {"10.0.0.0/99",
+                                                                                    NULL};
+    const struct policy_config no_policy = {.nets = no_net};
     const struct fetch_config wrong[] = {
         {.slots = 0},
         {.slots = AG_SLOTS_MAX + 1},
         {.slots = 1, .ca_file = "/no/such/file"},
         {.slots = 1, .roots = nowhere, .roots_count = 1},
-        {.slots = 1, .allow_net = no_net, .allow_net_count = 1},
+        {.slots = 1, .policy = &no_policy},
     };
 
     (void)state;

@@ -15,9 +15,9 @@ static bool allows(const policy_t *policy, const char *address, unsigned port)
     struct sockaddr_in6 v6 = {.sin6_family = AF_INET6, .sin6_port = htons((uint16_t)port)};
 
     if (inet_pton(AF_INET, address, &v4.sin_addr) == 1)
-        return policy_allows(policy, (const struct sockaddr *)&v4);
+        return policy_allows(policy, (const struct sockaddr *)&v4, false);
     assert_int_equal(inet_pton(AF_INET6, address, &v6.sin6_addr), 1);
-    return policy_allows(policy, (const struct sockaddr *)&v6);
+    return policy_allows(policy, (const struct sockaddr *)&v6, false);
 }
 
 static void only_public_addresses_are_reached_by_default(void **state)
@@ -55,7 +55,7 @@ static void only_public_addresses_are_reached_by_default(void **state)
     policy_t *policy;
 
     (void)state;
-    assert_ok(policy_new(&policy, NULL, 0, &err));
+    assert_ok(policy_new(&policy, &(struct policy_config){0}, &err));
     for (size_t i = 0; i < sizeof private / sizeof *private; i++)
         if (allows(policy, private[i], 80))
             fail_msg("%s is reached", private[i]);
@@ -67,12 +67,12 @@ static void only_public_addresses_are_reached_by_default(void **state)
 
 static void allowed_networks_are_reached_and_no_more(void **state)
 {
-    const char *const allow[] = {"127.0.0.1:8080", "10.0.0.0/8", "[fd00::/8]:443", "::1"};
+    const char *const allow[] = {"127.0.0.1:8080", "10.0.0.0/8", "[fd00::/8]:443", "::1", NULL};
     struct argosy_error err = {0};
     policy_t *policy;
 
     (void)state;
-    assert_ok(policy_new(&policy, allow, 4, &err));
+    assert_ok(policy_new(&policy, &(struct policy_config){.nets = allow}, &err));
     assert_true(allows(policy, "127.0.0.1", 8080));
     assert_true(allows(policy, "::ffff:127.0.0.1", 8080));
     assert_false(allows(policy, "127.0.0.1", 8081));
@@ -96,9 +96,53 @@ static void what_is_no_network_is_refused(void **state)
         struct argosy_error err = {0};
         policy_t *policy;
 
-        if (policy_new(&policy, &wrong[i], 1, &err) != ARGOSY_EINVAL)
+        if (policy_new(&policy,
+                       &(struct policy_config){.nets = (const char *const[]){wrong[i], NULL}},
+                       &err) != ARGOSY_EINVAL)
             fail_msg("'%s' is taken for a network", wrong[i]);
     }
+}
+
+static void ports_and_schemes_and_proxies_are_as_they_are_said(void **state)
+{
+    static const char *const ports[] = {"8080", "8000-8010", NULL};
+    static const char *const schemes[] = {"https", "ftp", "https", NULL};
+    static const char *const proxies[] = {"http://proxy:3128", NULL};
+    static const char *const wrong[] = {"", "x", "0", "65536", "10-9", "-5", "5-", "123456789-5"};
+    struct argosy_error err = {0};
+    policy_t *policy;
+
+    (void)state;
+    assert_ok(policy_new(&policy, &(struct policy_config){0}, &err));
+    assert_true(allows(policy, "8.8.8.8", 443));
+    assert_false(allows(policy, "8.8.8.8", 22));
+    assert_false(allows(policy, "2606:4700::1111", 6379));
+    assert_string_equal(policy_schemes(policy), "http,https");
+    assert_true(policy_allows_scheme(policy, "http"));
+    assert_false(policy_allows_scheme(policy, "htt"));
+    assert_false(policy_allows_scheme(policy, ""));
+    assert_false(policy_allows_scheme(policy, "file"));
+    assert_false(policy_allows_proxy(policy, "http://proxy:3128"));
+    policy_destroy(&policy);
+    assert_ok(policy_new(
+        &policy, &(struct policy_config){.ports = ports, .schemes = schemes, .proxies = proxies},
+        &err));
+    assert_true(allows(policy, "8.8.8.8", 8005));
+    assert_false(allows(policy, "8.8.8.8", 80));
+    assert_false(allows(policy, "127.0.0.1", 8080));
+    assert_string_equal(policy_schemes(policy), "https,ftp");
+    assert_true(policy_allows_proxy(policy, "http://proxy:3128"));
+    assert_false(policy_allows_proxy(policy, "http://proxy:3129"));
+    policy_destroy(&policy);
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
+        if (policy_new(&policy,
+                       &(struct policy_config){.ports = (const char *const[]){wrong[i], NULL}},
+                       &err) != ARGOSY_EINVAL)
+            fail_msg("'%s' is taken for a port", wrong[i]);
+    assert_int_equal(
+        policy_new(&policy,
+                   &(struct policy_config){.schemes = (const char *const[]){"gopher", NULL}}, &err),
+        ARGOSY_EINVAL);
 }
 
 static const char *read_json(struct request *request, const char *text, char reason[256])
@@ -125,7 +169,9 @@ static void a_payload_is_read_with_its_defaults(void **state)
                           "{\"url\":\"http://x/\",\"headers\":{\"A\":\"1\"},\"unknown\":[1],"
                           "\"total_ms\":5,\"data\":\"d\"}",
                           reason));
-    assert_string_equal(request.url, "http://x/");
+    assert_string_equal(request.asked, "http://x/");
+    assert_null(request_read_url(&request));
+    assert_string_equal(request.url.text, "http://x/");
     assert_string_equal(request.headers->data, "A: 1");
     assert_int_equal(request.total_ms, 5);
     assert_int_equal(request.connect_ms, 10000);
@@ -256,6 +302,7 @@ int main(void)
         cmocka_unit_test(only_public_addresses_are_reached_by_default),
         cmocka_unit_test(allowed_networks_are_reached_and_no_more),
         cmocka_unit_test(what_is_no_network_is_refused),
+        cmocka_unit_test(ports_and_schemes_and_proxies_are_as_they_are_said),
         cmocka_unit_test(a_payload_is_read_with_its_defaults),
         cmocka_unit_test(a_wrong_payload_is_refused_by_the_name_of_its_field),
         cmocka_unit_test(methods_that_libcurl_knows_are_left_to_it),

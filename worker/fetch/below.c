@@ -185,3 +185,46 @@ int below_open_folder(int *folder, const char *path, const char *const *roots, s
                        strerror(errno));
     return 0;
 }
+
+static int open_last(int root, const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    char *parent = strndup(path, slash != NULL ? (size_t)(slash - path) : 0);
+    int folder = parent != NULL ? walk_below(root, parent) : -1, fd = -1;
+
+    free(parent);
+    if (folder < 0)
+        return -1;
+    fd = openat(folder, slash != NULL ? slash + 1 : path,
+                O_RDONLY | O_NONBLOCK | O_NOFOLLOW | O_CLOEXEC);
+    close_quietly(folder);
+    return fd;
+}
+
+int below_open_file(int *fd, const char *path, const char *const *roots, size_t roots_count,
+                    struct argosy_error *err)
+{
+    struct open_how how = {.flags = O_RDONLY | O_NONBLOCK | O_CLOEXEC,
+                           .resolve = RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS};
+    int rc = below_check(path, roots, roots_count, err), root;
+    const char *rest = NULL, *base;
+    struct stat info;
+
+    *fd = -1;
+    if (rc < 0)
+        return rc;
+    base = root_of(path, roots, roots_count, &rest);
+    root = open(base, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (root >= 0)
+        *fd = (int)syscall(SYS_openat2, root, rest, &how, sizeof how);
+    if (root >= 0 && *fd < 0 && (errno == ENOSYS || errno == EPERM))
+        *fd = open_last(root, rest);
+    if (root >= 0)
+        close_quietly(root);
+    if (*fd >= 0 && (fstat(*fd, &info) < 0 || !S_ISREG(info.st_mode))) {
+        close(*fd);
+        *fd = -1;
+        return ag_fail(err, ARGOSY_EIO, "%s is not a plain file", path);
+    }
+    return *fd >= 0 ? 0 : ag_fail(err, ARGOSY_EIO, "cannot read %s: %s", path, strerror(errno));
+}

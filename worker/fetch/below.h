@@ -22,6 +22,10 @@ int below_check(const char *path, const char *const *roots, size_t roots_count,
 int below_open_folder(int *folder, const char *path, const char *const *roots, size_t roots_count,
                       struct argosy_error *err);
 
+/* *fd: the plain file `path`, open for reading. As below_check(), and ARGOSY_EIO. */
+int below_open_file(int *fd, const char *path, const char *const *roots, size_t roots_count,
+                    struct argosy_error *err);
+
 /* A copy with one slash where there are several; free() it. NULL without memory. */
 char *below_clean(const char *path);
 

@@ -18,6 +18,8 @@
 
 #include <argosy/error.h>
 
+#include "worker/fetch/policy.h"
+#include "worker/fetch/secrets.h"
 #include "worker/handler.h"
 
 struct fetch_config {
@@ -25,8 +27,9 @@ struct fetch_config {
     const char *ca_file;      /* NULL: the system's certificates */
     const char *const *roots; /* directories that bodies may be written to */
     size_t roots_count;
-    const char *const *allow_net; /* see policy.h */
-    size_t allow_net_count;
+    const struct policy_config *policy; /* NULL: the public internet by http and https only */
+    const secrets_t *secrets;           /* NULL: none */
+    const char *host;                   /* this machine's name, for archives */
 };
 
 /* Texts must outlive the handler. ARGOSY_EINVAL names what is wrong; ARGOSY_EIO, ARGOSY_ENOMEM. */

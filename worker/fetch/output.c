@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #include "common/entropy.h"
@@ -17,11 +18,20 @@ struct output {
     int folder, file;
     char *path;    /* as it was asked for, then as it is */
     char *name;    /* the last part; inside path */
-    char part[32]; /* the hidden file's name */
+    char part[40]; /* the hidden file's name */
+    char mark[40]; /* of the file beside it that says what the part is of; "" none */
+    bool is_marked;
     bool is_committed;
 };
 
+enum { MARK_BYTES_MAX = 1024, BOOT_ID_SIZE = 37 };
+
 static const char placeholder[] = "{sha256}";
+
+static int cannot(const output_t *self, const char *what, struct argosy_error *err)
+{
+    return ag_fail(err, ARGOSY_EIO, "cannot %s %s: %s", what, self->path, strerror(errno));
+}
 
 static int open_part(output_t *self, struct argosy_error *err)
 {
@@ -31,10 +41,31 @@ static int open_part(output_t *self, struct argosy_error *err)
     if (rc < 0)
         return rc;
     snprintf(self->part, sizeof self->part, ".argosy-%016llx", (unsigned long long)random);
-    self->file = openat(self->folder, self->part, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    self->file = openat(self->folder, self->part, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    return self->file < 0 ? cannot(self, "write beside", err) : 0;
+}
+
+/* A name that the next attempt at the same thing finds again. Somebody who is at it just now keeps
+ * it to himself: then this one begins from nothing, under a name of its own. */
+static int open_known_part(output_t *self, const char *key, struct argosy_error *err)
+{
+    uint8_t digest[32];
+    char hex[17];
+
+    if (EVP_Digest(key, strlen(key), digest, NULL, EVP_sha256(), NULL) != 1)
+        return ag_fail(err, ARGOSY_ENOMEM, "no memory for a digest");
+    for (int i = 0; i < 8; i++)
+        snprintf(hex + 2 * i, 3, "%02x", digest[i]);
+    snprintf(self->part, sizeof self->part, ".argosy-%s.part", hex);
+    snprintf(self->mark, sizeof self->mark, ".argosy-%s.from", hex);
+    self->file = openat(self->folder, self->part, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666);
     if (self->file < 0)
-        return ag_fail(err, ARGOSY_EIO, "cannot write beside %s: %s", self->path, strerror(errno));
-    return 0;
+        return cannot(self, "write beside", err);
+    if (flock(self->file, LOCK_EX | LOCK_NB) == 0)
+        return 0;
+    close(self->file);
+    self->mark[0] = '\0';
+    return open_part(self, err);
 }
 
 int output_check(const char *path, const char *const *roots, size_t roots_count,
@@ -49,7 +80,7 @@ int output_check(const char *path, const char *const *roots, size_t roots_count,
 }
 
 int output_new(output_t **out, const char *path, const char *const *roots, size_t roots_count,
-               struct argosy_error *err)
+               const char *resume_key, struct argosy_error *err)
 {
     output_t *self;
     int rc = output_check(path, roots, roots_count, err);
@@ -66,7 +97,7 @@ int output_new(output_t **out, const char *path, const char *const *roots, size_
     self->name = strrchr(self->path, '/') + 1;
     rc = below_open_folder(&self->folder, path, roots, roots_count, err);
     if (rc == 0)
-        rc = open_part(self, err);
+        rc = resume_key != NULL ? open_known_part(self, resume_key, err) : open_part(self, err);
     if (rc < 0)
         output_destroy(&self);
     *out = self;
@@ -83,11 +114,122 @@ int output_write(output_t *self, const void *data, size_t size, struct argosy_er
         if (done < 0 && errno == EINTR)
             continue;
         if (done < 0)
-            return ag_fail(err, ARGOSY_EIO, "cannot write %s: %s", self->path, strerror(errno));
+            return cannot(self, "write", err);
         at += done;
         size -= (size_t)done;
     }
     return 0;
+}
+
+/* ---- going on where an attempt has ended
+ * --------------------------------------------------------------- */
+
+/* What was written before the machine went down may not all be there: only a part of this very
+ * boot is believed. */
+static void read_boot_id(char out[BOOT_ID_SIZE])
+{
+    int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
+    ssize_t size = fd >= 0 ? read(fd, out, BOOT_ID_SIZE - 1) : 0;
+
+    out[size > 0 ? size : 0] = '\0';
+    if (fd >= 0)
+        close(fd);
+}
+
+/* The mark is two lines: the boot, the validator. */
+static void read_mark(const output_t *self, char *validator, size_t size)
+{
+    char text[MARK_BYTES_MAX + 1], boot[BOOT_ID_SIZE], *line, *end;
+    int fd = openat(self->folder, self->mark, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    ssize_t got = fd >= 0 ? read(fd, text, MARK_BYTES_MAX) : 0;
+
+    validator[0] = '\0';
+    if (fd >= 0)
+        close(fd);
+    text[got > 0 ? got : 0] = '\0';
+    read_boot_id(boot);
+    line = strchr(text, '\n');
+    end = line != NULL ? strchr(line + 1, '\n') : NULL;
+    if (end == NULL || boot[0] == '\0')
+        return;
+    *line = *end = '\0';
+    if (strcmp(text, boot) == 0 && (size_t)(end - line - 1) < size)
+        strcpy(validator, line + 1);
+}
+
+static int write_mark(output_t *self, const char *validator, struct argosy_error *err)
+{
+    char text[MARK_BYTES_MAX], boot[BOOT_ID_SIZE];
+    int fd, size;
+    bool ok;
+
+    read_boot_id(boot);
+    size = snprintf(text, sizeof text, "%s\n%s\n", boot, validator);
+    fd = openat(self->folder, self->mark, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW,
+                0666);
+    ok = fd >= 0 && size < (int)sizeof text && write(fd, text, (size_t)size) == size;
+    if (fd >= 0)
+        close(fd);
+    self->is_marked = ok;
+    return ok ? 0 : cannot(self, "write beside", err);
+}
+
+int output_find(output_t *self, EVP_MD_CTX *digest, uint64_t *size, char *validator,
+                size_t validator_size, struct argosy_error *err)
+{
+    enum { CHUNK = 256 << 10 };
+    uint8_t *chunk;
+    ssize_t got = 0;
+
+    *size = 0;
+    validator[0] = '\0';
+    if (self->mark[0] != '\0')
+        read_mark(self, validator, validator_size);
+    if (validator[0] == '\0')
+        return output_restart(self, "", err);
+    chunk = malloc(CHUNK);
+    if (chunk == NULL)
+        return ag_fail(err, ARGOSY_ENOMEM, "no memory to read %s", self->path);
+    while ((got = read(self->file, chunk, CHUNK)) > 0 || (got < 0 && errno == EINTR)) {
+        if (got < 0)
+            continue;
+        EVP_DigestUpdate(digest, chunk, (size_t)got);
+        *size += (uint64_t)got;
+    }
+    free(chunk);
+    self->is_marked = true;
+    return got < 0 ? cannot(self, "read what is there of", err) : 0;
+}
+
+int output_restart(output_t *self, const char *validator, struct argosy_error *err)
+{
+    if (lseek(self->file, 0, SEEK_SET) < 0 || ftruncate(self->file, 0) < 0)
+        return cannot(self, "write", err);
+    self->is_marked = false;
+    if (self->mark[0] == '\0')
+        return 0;
+    if (validator[0] != '\0')
+        return write_mark(self, validator, err);
+    unlinkat(self->folder, self->mark, 0);
+    return 0;
+}
+
+void output_discard(output_t *self)
+{
+    self->is_marked = false;
+}
+
+/* ---- its name
+ * ------------------------------------------------------------------------------------------ */
+
+int output_fd(const output_t *self)
+{
+    return self->file;
+}
+
+const char *output_path(const output_t *self)
+{
+    return self->path;
 }
 
 static int put_digest(output_t *self, const char *sha256, struct argosy_error *err)
@@ -114,12 +256,14 @@ int output_commit(output_t *self, const char *sha256, const char **path, struct 
         return rc;
     if (close(self->file) < 0) {
         self->file = -1;
-        return ag_fail(err, ARGOSY_EIO, "cannot write %s: %s", self->path, strerror(errno));
+        return cannot(self, "write", err);
     }
     self->file = -1;
     if (renameat(self->folder, self->part, self->folder, self->name) < 0)
-        return ag_fail(err, ARGOSY_EIO, "cannot name %s: %s", self->path, strerror(errno));
+        return cannot(self, "name", err);
     self->is_committed = true;
+    if (self->mark[0] != '\0')
+        unlinkat(self->folder, self->mark, 0);
     *path = self->path;
     return 0;
 }
@@ -132,8 +276,11 @@ void output_destroy(output_t **self_p)
         return;
     if (self->file >= 0)
         close(self->file);
-    if (self->folder >= 0 && self->part[0] != '\0' && !self->is_committed)
+    if (self->folder >= 0 && self->part[0] != '\0' && !self->is_committed && !self->is_marked) {
         unlinkat(self->folder, self->part, 0);
+        if (self->mark[0] != '\0')
+            unlinkat(self->folder, self->mark, 0);
+    }
     if (self->folder >= 0)
         close(self->folder);
     free(self->path);

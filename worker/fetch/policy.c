@@ -27,8 +27,18 @@ static const char *const special[] = {
 };
 enum { SPECIAL_COUNT = sizeof special / sizeof *special };
 
+enum { PORT_RANGES_MAX = 64 };
+
+struct port_range {
+    uint16_t first, last;
+};
+
 struct policy {
     bool any;
+    struct port_range ports[PORT_RANGES_MAX];
+    unsigned ports_count;
+    char schemes[64];
+    const char *const *proxies;
     struct net special[SPECIAL_COUNT];
     size_t count;
     struct net allowed[];
@@ -106,11 +116,92 @@ static bool parse_allowed(const char *text, struct net *net)
     return parse_cidr(start, net);
 }
 
-int policy_new(policy_t **out, const char *const *allow, size_t count, struct argosy_error *err)
+static int read_nets(policy_t *self, const char *const *nets, struct argosy_error *err)
 {
-    policy_t *self = calloc(1, sizeof *self + count * sizeof(struct net));
+    for (; nets != NULL && *nets != NULL; nets++) {
+        if (strcmp(*nets, "any") == 0)
+            self->any = true;
+        else if (!parse_allowed(*nets, &self->allowed[self->count++]))
+            return ag_fail(err, ARGOSY_EINVAL,
+                           "--allow-net: '%s' is not a network (10.0.0.0/8, 127.0.0.1:8080, "
+                           "[fd00::/8]:443 or any)",
+                           *nets);
+    }
+    return 0;
+}
+
+static bool parse_ports(const char *text, struct port_range *out)
+{
+    const char *dash = strchr(text, '-');
+    char first[8];
+
+    if (dash == NULL) {
+        bool ok = parse_port(text, &out->first);
+
+        out->last = out->first;
+        return ok;
+    }
+    if (dash - text >= (ptrdiff_t)sizeof first)
+        return false;
+    memcpy(first, text, (size_t)(dash - text));
+    first[dash - text] = '\0';
+    return parse_port(first, &out->first) && parse_port(dash + 1, &out->last) &&
+           out->first <= out->last;
+}
+
+static int read_ports(policy_t *self, const char *const *ports, struct argosy_error *err)
+{
+    static const char *const usual[] = {"80", "443", NULL};
+
+    for (ports = ports != NULL && *ports != NULL ? ports : usual; *ports != NULL; ports++) {
+        if (self->ports_count == PORT_RANGES_MAX)
+            return ag_fail(err, ARGOSY_EINVAL, "--allow-port: more than %d", PORT_RANGES_MAX);
+        if (!parse_ports(*ports, &self->ports[self->ports_count++]))
+            return ag_fail(err, ARGOSY_EINVAL,
+                           "--allow-port: '%s' is not a port or a range (8080, 8000-8999)", *ports);
+    }
+    return 0;
+}
+
+static bool is_known_scheme(const char *scheme)
+{
+    static const char *const known[] = {"http", "https", "ftp", "ftps", "sftp", "file"};
+
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
+        if (strcmp(known[i], scheme) == 0)
+            return true;
+    return false;
+}
+
+static int read_schemes(policy_t *self, const char *const *schemes, struct argosy_error *err)
+{
+    static const char *const usual[] = {"http", "https", NULL};
+    size_t size = 0;
+
+    for (schemes = schemes != NULL && *schemes != NULL ? schemes : usual; *schemes != NULL;
+         schemes++) {
+        if (!is_known_scheme(*schemes))
+            return ag_fail(err, ARGOSY_EINVAL,
+                           "--allow-scheme: '%s' is not one of http, https, ftp, ftps, sftp, file",
+                           *schemes);
+        if (policy_allows_scheme(self, *schemes))
+            continue; /* named twice */
+        size += (size_t)snprintf(self->schemes + size, sizeof self->schemes - size, "%s%s",
+                                 size > 0 ? "," : "", *schemes);
+    }
+    return 0;
+}
+
+int policy_new(policy_t **out, const struct policy_config *config, struct argosy_error *err)
+{
+    size_t count = 0;
+    policy_t *self;
+    int rc;
 
     *out = NULL;
+    while (config->nets != NULL && config->nets[count] != NULL)
+        count++;
+    self = calloc(1, sizeof *self + count * sizeof(struct net));
     if (self == NULL)
         return ag_fail(err, ARGOSY_ENOMEM, "no memory for networks");
     for (size_t i = 0; i < SPECIAL_COUNT; i++) {
@@ -118,19 +209,16 @@ int policy_new(policy_t **out, const char *const *allow, size_t count, struct ar
 
         AG_ASSERT(is_net);
     }
-    for (size_t i = 0; i < count; i++) {
-        if (strcmp(allow[i], "any") == 0) {
-            self->any = true;
-        } else if (!parse_allowed(allow[i], &self->allowed[self->count++])) {
-            free(self);
-            return ag_fail(err, ARGOSY_EINVAL,
-                           "--allow-net: '%s' is not a network (10.0.0.0/8, 127.0.0.1:8080, "
-                           "[fd00::/8]:443 or any)",
-                           allow[i]);
-        }
-    }
+    self->proxies = config->proxies;
+    rc = read_nets(self, config->nets, err);
+    if (rc == 0)
+        rc = read_ports(self, config->ports, err);
+    if (rc == 0)
+        rc = read_schemes(self, config->schemes, err);
+    if (rc < 0)
+        policy_destroy(&self);
     *out = self;
-    return 0;
+    return rc;
 }
 
 void policy_destroy(policy_t **self_p)
@@ -186,7 +274,15 @@ static bool flatten(const struct sockaddr *address, uint8_t out[16], uint16_t *p
     return false;
 }
 
-bool policy_allows(const policy_t *self, const struct sockaddr *address)
+static bool is_open_port(const policy_t *self, uint16_t port)
+{
+    for (unsigned i = 0; i < self->ports_count; i++)
+        if (port >= self->ports[i].first && port <= self->ports[i].last)
+            return true;
+    return false;
+}
+
+bool policy_allows(const policy_t *self, const struct sockaddr *address, bool any_port)
 {
     uint8_t flat[16];
     uint16_t port;
@@ -195,11 +291,44 @@ bool policy_allows(const policy_t *self, const struct sockaddr *address)
         return false;
     if (self->any)
         return true;
+    any_port |= is_open_port(self, port);
     for (size_t i = 0; i < self->count; i++)
         if (is_in(flat, &self->allowed[i]) &&
             (self->allowed[i].port == 0 || self->allowed[i].port == port))
             return true;
-    return !is_special(self, flat);
+    return any_port && !is_special(self, flat);
+}
+
+bool policy_is_open(const policy_t *self)
+{
+    return self->any;
+}
+
+bool policy_allows_scheme(const policy_t *self, const char *scheme)
+{
+    size_t size = strlen(scheme);
+
+    for (const char *at = self->schemes; *at != '\0' && size > 0; at += strspn(at, ",")) {
+        size_t whole = strcspn(at, ",");
+
+        if (whole == size && memcmp(at, scheme, size) == 0)
+            return true;
+        at += whole;
+    }
+    return false;
+}
+
+const char *policy_schemes(const policy_t *self)
+{
+    return self->schemes;
+}
+
+bool policy_allows_proxy(const policy_t *self, const char *url)
+{
+    for (const char *const *at = self->proxies; at != NULL && *at != NULL; at++)
+        if (strcmp(*at, "any") == 0 || strcmp(*at, url) == 0)
+            return true;
+    return false;
 }
 
 const char *policy_print(const struct sockaddr *address, char out[POLICY_TEXT_SIZE])

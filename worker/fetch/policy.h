@@ -1,4 +1,5 @@
-/* policy.h - which addresses a fetch may reach: public ones, and the networks that were allowed.
+/* policy.h - what a fetch may reach: public addresses, and the networks that were allowed; the
+ * usual ports, schemes and no proxies, unless others were.
  *
  * The check is made on the address that is about to be connected to, after resolving, for every
  * connection: so neither a redirect nor a name that changes its address gets around it. Refused by
@@ -19,11 +20,30 @@
 
 typedef struct policy policy_t;
 
-/* `allow` holds CIDR[:PORT], [IPv6-CIDR]:PORT, or "any". ARGOSY_EINVAL names the bad one. */
-int policy_new(policy_t **out, const char *const *allow, size_t count, struct argosy_error *err);
+/* Lists end with NULL, or are NULL themselves: the default. */
+struct policy_config {
+    const char *const *nets;  /* CIDR[:PORT], [IPv6-CIDR]:PORT, or "any": every address and port */
+    const char *const *ports; /* NUMBER or FIRST-LAST; default: 80 and 443. A network in
+                                 `nets` is open on its own port, or on all of them */
+    const char *const *schemes; /* default: http and https */
+    const char *const *proxies; /* as jobs name them, or "any"; default: none */
+};
+
+/* The texts must outlive it. ARGOSY_EINVAL names the bad one. */
+int policy_new(policy_t **out, const struct policy_config *config, struct argosy_error *err);
 void policy_destroy(policy_t **self_p);
 
-bool policy_allows(const policy_t *self, const struct sockaddr *address);
+/* `any_port`: only the address counts. */
+bool policy_allows(const policy_t *self, const struct sockaddr *address, bool any_port);
+
+/* Whether every address and port is allowed. */
+bool policy_is_open(const policy_t *self);
+
+bool policy_allows_scheme(const policy_t *self, const char *scheme);
+bool policy_allows_proxy(const policy_t *self, const char *url);
+
+/* "http,https", as libcurl has it. */
+const char *policy_schemes(const policy_t *self);
 
 enum { POLICY_TEXT_SIZE = 64 };
 

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "common/clock.h"
 #include "common/limits.h"
 #include "common/wire.h"
 
@@ -71,26 +72,29 @@ static void print_peer(CURL *easy, char out[POLICY_TEXT_SIZE])
                  port);
 }
 
-static void put_times(msgpack_packer *p, CURL *easy)
+/* What libcurl tells is of the last request; the total is ours, from the first on. */
+static void put_times(msgpack_packer *p, const struct transfer *self)
 {
     static const struct {
         const char *name;
         CURLINFO info;
-    } times[] = {{"dns", CURLINFO_NAMELOOKUP_TIME_T},
-                 {"connect", CURLINFO_CONNECT_TIME_T},
+    } times[] = {{"connect", CURLINFO_CONNECT_TIME_T},
                  {"tls", CURLINFO_APPCONNECT_TIME_T},
-                 {"first_byte", CURLINFO_STARTTRANSFER_TIME_T},
-                 {"total", CURLINFO_TOTAL_TIME_T}};
+                 {"first_byte", CURLINFO_STARTTRANSFER_TIME_T}};
 
     put_text(p, "time_ms");
     msgpack_pack_map(p, 5);
-    for (size_t i = 0; i < 5; i++) {
+    put_text(p, "dns");
+    msgpack_pack_double(p, self->hop.resolve_ms);
+    for (size_t i = 0; i < 3; i++) {
         curl_off_t us = 0;
 
-        curl_easy_getinfo(easy, times[i].info, &us);
+        curl_easy_getinfo(self->easy, times[i].info, &us);
         put_text(p, times[i].name);
         msgpack_pack_double(p, (double)us / 1000);
     }
+    put_text(p, "total");
+    msgpack_pack_double(p, (double)(ag_clock_mono_ms() - self->started_at));
 }
 
 /* One pair of "name\0value\0", and where the next begins. */
@@ -163,44 +167,63 @@ static void put_body(msgpack_packer *p, const struct transfer *self, const char 
         msgpack_pack_bin_with_body(p, self->body.data, self->body.size);
 }
 
+static void put_archived(msgpack_packer *p, const struct archive_place *place)
+{
+    put_text(p, "warc");
+    msgpack_pack_map(p, 3);
+    put_pair(p, "file", place->file);
+    put_number(p, "offset", place->offset);
+    put_number(p, "length", place->length);
+}
+
 void result_write(const struct transfer *self, const char *sha256, const char *file,
                   struct ag_buffer *out)
 {
-    char *url = NULL, *type = NULL, peer[POLICY_TEXT_SIZE];
-    long redirects = 0, connects = 0;
+    char *type = NULL, peer[POLICY_TEXT_SIZE];
+    long connects = 0;
     curl_off_t wire = 0;
     bool has_body = file != NULL || self->request.body == FETCH_BODY_INLINE;
+    bool not_modified = self->hop.status == 304 && self->request.is_conditional;
     msgpack_packer packer;
 
     *out = ag_buffer_empty(AG_RESULT_BYTES_MAX);
     msgpack_packer_init(&packer, out, ag_buffer_write);
-    curl_easy_getinfo(self->easy, CURLINFO_EFFECTIVE_URL, &url);
     curl_easy_getinfo(self->easy, CURLINFO_CONTENT_TYPE, &type);
-    curl_easy_getinfo(self->easy, CURLINFO_REDIRECT_COUNT, &redirects);
     curl_easy_getinfo(self->easy, CURLINFO_NUM_CONNECTS, &connects);
     curl_easy_getinfo(self->easy, CURLINFO_SIZE_DOWNLOAD_T, &wire);
     print_peer(self->easy, peer);
-    msgpack_pack_map(&packer, has_body ? 14 : 13);
-    put_pair(&packer, "url", self->request.url);
-    put_pair(&packer, "final_url", url);
-    put_number(&packer, "status", (uint64_t)self->status);
-    put_headers(&packer, &self->headers);
-    put_number(&packer, "bytes", self->bytes);
+    msgpack_pack_map(&packer, 13u + has_body + not_modified + self->has_resumed +
+                                  (self->request.pages > 0) + (self->archived.file != NULL));
+    put_pair(&packer, "url", self->request.url.text);
+    put_pair(&packer, "final_url", self->hop.url->text);
+    put_number(&packer, "status", (uint64_t)self->hop.status);
+    put_headers(&packer, &self->hop.fields);
+    put_number(&packer, "bytes", self->hop.bytes + self->resumed_from);
     put_number(&packer, "wire_bytes", (uint64_t)wire);
     put_pair(&packer, "sha256", sha256);
     put_pair(&packer, "content_type", type);
     put_pair(&packer, "http_version", version_name(self->easy));
     put_bool(&packer, "reused", connects == 0);
-    put_number(&packer, "redirects", (uint64_t)redirects);
-    put_times(&packer, self->easy);
+    put_number(&packer, "redirects", self->redirects);
+    put_times(&packer, self);
     put_pair(&packer, "peer", peer);
+    if (not_modified)
+        put_bool(&packer, "not_modified", true);
+    if (self->has_resumed)
+        put_number(&packer, "resumed_from", self->resumed_from);
+    if (self->request.pages > 0)
+        put_number(&packer, "pages", self->pages + 1);
+    if (self->archived.file != NULL)
+        put_archived(&packer, &self->archived);
     if (has_body)
         put_body(&packer, self, file);
 }
 
-void result_write_failure(const struct transfer *self, CURLcode code, struct outcome *outcome)
+void result_write_failure(const struct transfer *self, struct outcome *outcome)
 {
     const struct cause *cause = &self->cause;
+    const char *url = self->request.url.text != NULL ? self->request.url.text : self->request.asked;
+    bool has_words = self->hop.error[0] != '\0';
     char peer[POLICY_TEXT_SIZE];
     msgpack_packer packer;
 
@@ -214,16 +237,19 @@ void result_write_failure(const struct transfer *self, CURLcode code, struct out
     msgpack_pack_map(&packer, 5);
     put_pair(&packer, "type", cause->type);
     put_pair(&packer, "message", cause->message);
-    put_pair(&packer, "subject", self->request.url);
+    put_pair(&packer, "subject", url);
     put_bool(&packer, "retryable", cause->retryable);
     put_text(&packer, "detail");
-    msgpack_pack_map(&packer, (self->status > 0) + (code != CURLE_OK) + (peer[0] != '\0'));
-    if (self->status > 0)
-        put_number(&packer, "status", (uint64_t)self->status);
-    if (code != CURLE_OK)
-        put_pair(&packer, "curl", curl_easy_strerror(code));
+    msgpack_pack_map(&packer, (self->hop.status > 0) + has_words + (peer[0] != '\0') +
+                                  (self->redirects > 0));
+    if (self->hop.status > 0)
+        put_number(&packer, "status", (uint64_t)self->hop.status);
+    if (has_words)
+        put_pair(&packer, "curl", self->hop.error);
     if (peer[0] != '\0')
         put_pair(&packer, "peer", peer);
+    if (self->redirects > 0) /* it is not about the URL that was asked for */
+        put_pair(&packer, "final_url", self->hop.url->text);
     if (outcome->error.failed)
         ag_buffer_free(&outcome->error);
 }

@@ -16,6 +16,6 @@ void result_write(const struct transfer *self, const char *sha256, const char *f
 
 /* The failure that self->cause tells of. `code` is libcurl's word, CURLE_OK if it had none. Without
  * memory the error stays empty, and the outcome's type tells. */
-void result_write_failure(const struct transfer *self, CURLcode code, struct outcome *outcome);
+void result_write_failure(const struct transfer *self, struct outcome *outcome);
 
 #endif

@@ -1,247 +1,762 @@
+/* From step to step: what a transfer waits for, and what comes next. */
 #include "worker/fetch/transfer.h"
 
-#include <argosy/version.h>
-#include <openssl/ssl.h>
-#include <stdarg.h>
+#include <arpa/inet.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #include "common/clock.h"
-#include "worker/fetch/errors.h"
-#include "worker/fetch/result.h"
+#include "common/error.h"
+#include "worker/fetch/link.h"
+#include "worker/fetch/robots.h"
 
-void transfer_blame(struct transfer *self, const char *type, bool retryable, const char *message,
-                    ...)
-{
-    struct cause *cause = &self->cause;
-    va_list args;
+static void go(struct transfer *self);
+static void judge(struct transfer *self, CURLcode code);
+static void finish(struct transfer *self);
 
-    if (cause->type[0] != '\0')
-        return;
-    snprintf(cause->type, sizeof cause->type, "%s", type);
-    cause->retryable = retryable;
-    va_start(args, message);
-    vsnprintf(cause->message, sizeof cause->message, message, args);
-    va_end(args);
-}
+/* ---- one hop
+ * ------------------------------------------------------------------------------------------- */
 
-/* ---- what libcurl calls
- * --------------------------------------------------------------------------- */
+static void on_disk(void *arg);
 
-static size_t keep_body(struct transfer *self, const char *data, size_t size)
+static bool begin_exchange(struct transfer *self)
 {
     struct argosy_error err = {0};
+    struct exchange_config config = {.archive = self->shared->archive,
+                                     .disk = self->shared->disk,
+                                     .prefix = self->request.warc,
+                                     .uri = self->hop.url->text,
+                                     .unix_ms = ag_clock_unix_ms(),
+                                     .roots = self->shared->roots,
+                                     .roots_count = self->shared->roots_count,
+                                     .changed = on_disk,
+                                     .arg = self};
 
-    switch (self->request.body) {
-    case FETCH_BODY_NONE:
-        return size;
-    case FETCH_BODY_FILE:
-        if (self->output == NULL || output_write(self->output, data, size, &err) == 0)
-            return size;
-        transfer_blame(self, "fetch.output", false, "%s", err.message);
-        return 0;
-    case FETCH_BODY_INLINE:
-        break;
-    }
-    if (self->bytes > FETCH_INLINE_BYTES_MAX) {
-        transfer_blame(
-            self, "fetch.too_large", false,
-            "the body is larger than the %d bytes that fit into a result; write it to a file",
-            FETCH_INLINE_BYTES_MAX);
-        return 0;
-    }
-    ag_buffer_append(&self->body, data, size);
-    if (!self->body.failed)
-        return size;
-    transfer_blame(self, "handler.memory", true, "the worker has no memory left");
-    return 0;
-}
-
-/* Only what was asked for becomes a file: not an error's text, nor the page beside a redirect; and
- * a 304 leaves the file that is there alone. */
-static bool has_file(const struct transfer *self)
-{
-    return self->request.body == FETCH_BODY_FILE && self->status / 100 == 2;
-}
-
-static void blame_output(struct transfer *self, int rc, const struct argosy_error *err)
-{
-    transfer_blame(self, rc == ARGOSY_EREJECTED ? "fetch.policy" : "fetch.output", false, "%s",
-                   err->message);
-}
-
-static bool open_output(struct transfer *self)
-{
-    struct argosy_error err = {0};
-    int rc;
-
-    if (!has_file(self) || self->output != NULL)
+    exchange_destroy(&self->exchange);
+    if (self->request.warc == NULL || self->hop.for_robots)
         return true;
-    rc = output_new(&self->output, self->request.file, self->shared->roots,
-                    self->shared->roots_count, &err);
-    if (rc == 0)
+    if (exchange_new(&self->exchange, &config, &err) == 0)
         return true;
-    blame_output(self, rc, &err);
+    transfer_blame(self, "handler.memory", true, "%s", err.message);
     return false;
 }
 
-/* How long the server says the body is. Of an error's page nobody wants to know. */
-static uint64_t announced_bytes(const struct transfer *self)
+static int64_t stalls_at(const struct transfer *self)
 {
-    curl_off_t length = -1;
+    const struct hop *hop = &self->hop;
 
-    if (self->status < 400)
-        curl_easy_getinfo(self->easy, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &length);
-    return length > 0 ? (uint64_t)length : 0;
+    if (self->step == STEP_RESOLVING)
+        return hop->began_at + self->request.connect_ms;
+    if (self->step != STEP_RUNNING || hop->is_paused)
+        return INT64_MAX;
+    switch (hop->phase) {
+    case PHASE_CONNECTING:
+        break;
+    case PHASE_WAITING:
+        return hop->quiet_since + self->request.first_byte_ms;
+    case PHASE_RECEIVING:
+        return hop->quiet_since + self->request.idle_ms;
+    }
+    return INT64_MAX;
 }
 
-/* Both lengths are of what is sent, so that a compressed body is told rightly too. */
-static void note_progress(const struct transfer *self)
+/* Phases begin without telling the timer, so that looks must not be further apart than the shorter
+ * of the limits: then none is noticed late. */
+static void set_timer(struct transfer *self)
 {
-    curl_off_t got = 0;
+    const struct request *request = &self->request;
+    uint32_t shorter =
+        request->idle_ms < request->first_byte_ms ? request->idle_ms : request->first_byte_ms;
+    int64_t at = stalls_at(self), next = ag_clock_mono_ms() + shorter;
 
-    if (self->wire_bytes_total == 0)
+    if (self->step != STEP_RESOLVING && at > next)
+        at = next;
+    if (at > self->started_at + request->total_ms)
+        at = self->started_at + request->total_ms;
+    ag_heap_set(self->shared->timers, &self->timer, at);
+}
+
+static void run(struct transfer *self)
+{
+    self->hop.resolve_ms = (uint32_t)(ag_clock_mono_ms() - self->hop.began_at);
+    if (!hop_prepare(self) || !shards_add(self->shared->shards, self->place, self->easy)) {
+        transfer_blame(self, "handler.memory", true, "the worker has no memory left");
+        finish(self);
         return;
-    curl_easy_getinfo(self->easy, CURLINFO_SIZE_DOWNLOAD_T, &got);
-    atomic_store_explicit(&self->task->permille,
-                          (uint64_t)got < self->wire_bytes_total
-                              ? (unsigned)((uint64_t)got * 1000 / self->wire_bytes_total)
-                              : 1000,
-                          memory_order_relaxed);
-}
-
-/* The body of the last answer, decoded; libcurl swallows those of redirects. */
-static size_t on_body(char *data, size_t one, size_t size, void *arg)
-{
-    struct transfer *self = arg;
-
-    (void)one;
-    self->quiet_since = ag_clock_mono_ms();
-    if (!self->in_body) {
-        self->in_body = true;
-        curl_easy_getinfo(self->easy, CURLINFO_RESPONSE_CODE, &self->status);
-        self->wire_bytes_total = announced_bytes(self);
-        if (!open_output(self))
-            return 0;
     }
-    note_progress(self);
-    self->bytes += size;
-    if (self->status >= 400) /* nobody asked for the server's apology, nor for all of it */
-        return self->bytes <= self->request.max_bytes ? size : 0;
-    if (self->bytes > self->request.max_bytes) {
-        transfer_blame(self, "fetch.too_large", false,
-                       "the body is larger than the limit of %llu bytes",
-                       (unsigned long long)self->request.max_bytes);
-        return 0;
+    self->step = STEP_RUNNING;
+    set_timer(self);
+}
+
+/* ---- its address
+ * --------------------------------------------------------------------------------------- */
+
+/* "+host:port:address,address": the plus lets it grow old. */
+static bool note_addresses(struct transfer *self, const struct resolver_answer *answer)
+{
+    struct ag_buffer line = ag_buffer_empty(4096);
+    char text[INET6_ADDRSTRLEN];
+
+    ag_buffer_printf(&line, "+%s:%u:", self->hop.host, self->hop.port);
+    for (size_t i = 0; i < answer->count; i++) {
+        const union resolver_address *address = &answer->addresses[i];
+        bool is_6 = address->any.sa_family == AF_INET6;
+
+        inet_ntop(address->any.sa_family,
+                  is_6 ? (const void *)&address->v6.sin6_addr : &address->v4.sin_addr, text,
+                  sizeof text);
+        ag_buffer_printf(&line, is_6 ? "%s[%s]" : "%s%s", i > 0 ? "," : "", text);
     }
-    EVP_DigestUpdate(self->digest, data, size);
-    return keep_body(self, data, size);
+    self->hop.resolved = curl_slist_append(NULL, ag_buffer_as_text(&line));
+    ag_buffer_free(&line);
+    return self->hop.resolved != NULL;
 }
 
-static void keep_header(struct transfer *self, const char *line, size_t size)
+static void answer_robots(struct transfer *self, int status);
+
+static void on_address(struct transfer *self, const struct resolver_answer *answer)
 {
-    const char *colon = memchr(line, ':', size);
-    const char *end = line + size, *value;
-    size_t name = colon != NULL ? (size_t)(colon - line) : 0;
-
-    if (name == 0)
-        return;
-    for (value = colon + 1; value < end && (*value == ' ' || *value == '\t'); value++)
-        ;
-    while (end > value && (end[-1] == '\r' || end[-1] == '\n' || end[-1] == ' '))
-        end--;
-    for (size_t i = 0; i < name; i++) {
-        char c = line[i];
-
-        if (c >= 'A' && c <= 'Z')
-            c = (char)(c + 'a' - 'A');
-        ag_buffer_append(&self->headers, &c, 1);
-    }
-    ag_buffer_append(&self->headers, "", 1);
-    ag_buffer_append(&self->headers, value, (size_t)(end - value));
-    ag_buffer_append(&self->headers, "", 1);
-    self->headers_count++;
-}
-
-static bool is_too_long(struct transfer *self)
-{
-    curl_off_t length = -1;
-
-    curl_easy_getinfo(self->easy, CURLINFO_RESPONSE_CODE, &self->status);
-    curl_easy_getinfo(self->easy, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T, &length);
-    return self->status < 300 && !self->request.head && length >= 0 &&
-           (uint64_t)length > self->request.max_bytes;
-}
-
-static size_t on_header(char *line, size_t one, size_t size, void *arg)
-{
-    struct transfer *self = arg;
-
-    (void)one;
-    self->phase = PHASE_RECEIVING;
-    self->quiet_since = ag_clock_mono_ms();
-    if (size >= 5 && memcmp(line, "HTTP/", 5) == 0) { /* a new answer: after a redirect, or a 100 */
-        ag_buffer_clear(&self->headers);
-        self->headers_count = 0;
-    } else if (line[0] == '\r' || line[0] == '\n') {
-        if (is_too_long(self)) { /* said before the first byte of it */
-            transfer_blame(self, "fetch.too_large", false,
-                           "the body is said to be larger than the limit of %llu bytes",
-                           (unsigned long long)self->request.max_bytes);
-            return 0;
+    if (answer->count == 0) {
+        if (self->hop.for_robots) {
+            answer_robots(self, 0);
+            return;
         }
-    } else if (memchr(line, '\0', size) == NULL) {
-        keep_header(self, line, size);
+        transfer_blame(self, "fetch.dns", answer->retryable, "could not resolve %s: %s",
+                       self->hop.host, answer->text);
+        finish(self);
+    } else if (!note_addresses(self, answer)) {
+        transfer_blame(self, "handler.memory", true, "the worker has no memory left");
+        finish(self);
+    } else {
+        run(self);
     }
-    if (!self->headers.failed && self->headers_count <= TRANSFER_HEADERS_MAX)
-        return size;
-    transfer_blame(self, "fetch.too_large", false, "there are more than %d headers, or %d bytes",
-                   TRANSFER_HEADERS_MAX, TRANSFER_HEADER_BYTES_MAX);
-    return 0;
 }
 
-/* Connected, whether anew or to a connection that was kept: the request goes out now. */
-static int on_ready(void *arg, char *peer, char *here, int peer_port, int port)
+static void on_answered(struct resolver_question *question, const struct resolver_answer *answer)
 {
-    struct transfer *self = arg;
+    struct transfer *self = AG_OWNER(question, struct transfer, question);
 
-    (void)peer;
-    (void)here;
-    (void)peer_port;
-    (void)port;
-    curl_easy_getinfo(self->easy, CURLINFO_REDIRECT_COUNT, &self->hop);
-    self->phase = PHASE_WAITING;
-    self->quiet_since = ag_clock_mono_ms();
+    ag_heap_stop(self->shared->timers, &self->timer);
+    on_address(self, answer);
+}
+
+static bool is_literal(const char *host)
+{
+    uint8_t address[16];
+
+    return inet_pton(AF_INET, host, address) == 1 || inet_pton(AF_INET6, host, address) == 1;
+}
+
+static void resolve(struct transfer *self)
+{
+    struct resolver_answer answer;
+    int rc;
+
+    if (self->hop.host[0] == '\0' || is_literal(self->hop.host)) {
+        run(self);
+        return;
+    }
+    self->question.answered = on_answered;
+    rc = resolver_ask(self->shared->resolver, &self->question, self->hop.host, ag_clock_mono_ms(),
+                      &answer);
+    if (rc > 0) {
+        on_address(self, &answer);
+        return;
+    }
+    if (rc < 0) {
+        transfer_blame(self, "handler.memory", true, "the worker has no memory to look up %s",
+                       self->hop.host);
+        finish(self);
+        return;
+    }
+    self->step = STEP_RESOLVING;
+    set_timer(self);
+}
+
+static void begin_hop(struct transfer *self, const struct url *url, bool for_robots,
+                      unsigned redirects)
+{
+    struct hop *hop = &self->hop;
+    struct ag_buffer fields = hop->fields;
+    int64_t now = ag_clock_mono_ms();
+
+    hop_fini(hop);
+    ag_buffer_clear(&fields);
+    *hop = (struct hop){.url = url,
+                        .for_robots = for_robots,
+                        .redirects = redirects,
+                        .began_at = now,
+                        .quiet_since = now,
+                        .fields = fields};
+    hop->host = self->proxy.text != NULL ? self->proxy.host : url->host;
+    hop->port = self->proxy.text != NULL ? self->proxy.port : url->port;
     self->denied[0] = '\0';
-    return CURL_PREREQFUNC_OK;
+    ag_buffer_clear(&self->body);
+    EVP_DigestInit_ex(self->digest, EVP_sha256(), NULL);
+    if (strcmp(url->scheme, "file") == 0) {
+        if (local_begin(self, on_disk))
+            finish(self);
+    } else if (begin_exchange(self)) {
+        resolve(self);
+    } else {
+        finish(self);
+    }
 }
 
-static CURLcode on_tls(CURL *easy, void *ssl_ctx, void *arg)
+/* ---- robots.txt
+ * --------------------------------------------------------------------------------------- */
+
+static void print_origin(const struct url *url, struct ag_buffer *out)
+{
+    ag_buffer_printf(out, strchr(url->host, ':') != NULL ? "%s://[%s]:%u" : "%s://%s:%u",
+                     url->scheme, url->host, url->port);
+}
+
+static void fetch_robots(struct transfer *self)
+{
+    struct ag_buffer text = ag_buffer_empty(URL_BYTES_MAX);
+    const char *wrong;
+
+    print_origin(self->page, &text);
+    ag_buffer_text(&text, "/robots.txt");
+    url_fini(&self->robots_url);
+    wrong = url_read(&self->robots_url, ag_buffer_as_text(&text), NULL);
+    ag_buffer_free(&text);
+    if (wrong != NULL)
+        answer_robots(self, 0);
+    else
+        begin_hop(self, &self->robots_url, true, 0);
+}
+
+static void obey(struct transfer *self, enum robots_verdict verdict)
+{
+    switch (verdict) {
+    case ROBOTS_ALLOWED:
+        self->robots_known = true;
+        go(self);
+        return;
+    case ROBOTS_WAIT:
+        self->step = STEP_ROBOTS;
+        set_timer(self);
+        return;
+    case ROBOTS_FETCH:
+        fetch_robots(self);
+        return;
+    case ROBOTS_REFUSED:
+        transfer_blame(self, "fetch.robots", false, "robots.txt of %s does not allow it",
+                       self->page->host);
+        break;
+    case ROBOTS_UNREACHABLE:
+        transfer_blame(self, "fetch.robots", true,
+                       "robots.txt of %s cannot be had, and without it nothing may be fetched",
+                       self->page->host);
+        break;
+    }
+    finish(self);
+}
+
+static void on_robots(struct robots_question *question, enum robots_verdict verdict)
+{
+    struct transfer *self = AG_OWNER(question, struct transfer, robots_question);
+
+    ag_heap_stop(self->shared->timers, &self->timer);
+    obey(self, verdict);
+}
+
+static void ask_robots(struct transfer *self)
+{
+    struct ag_buffer origin = ag_buffer_empty(URL_BYTES_MAX);
+
+    print_origin(self->page, &origin);
+    self->robots_question.answered = on_robots;
+    self->robots_question.path = self->page->path[0] == '/' ? self->page->path : "/";
+    obey(self, robots_cache_ask(self->shared->robots, ag_buffer_as_text(&origin),
+                                &self->robots_question, ag_clock_mono_ms()));
+    ag_buffer_free(&origin);
+}
+
+/* What came of it is told to all who wait, ourselves included: on_robots() goes on. */
+static void answer_robots(struct transfer *self, int status)
+{
+    struct ag_buffer origin = ag_buffer_empty(URL_BYTES_MAX), body = self->body;
+    struct robots_answer answer = {.status = status,
+                                   .redirects = self->hop.redirects,
+                                   .lifetime_ms = -1,
+                                   .bytes = ag_buffer_bytes(&body)};
+
+    self->body = ag_buffer_empty(body.size_max);
+    self->step = STEP_ROBOTS;
+    print_origin(self->page, &origin);
+    robots_cache_answer(self->shared->robots, ag_buffer_as_text(&origin), &answer,
+                        ag_clock_mono_ms());
+    ag_buffer_free(&origin);
+    ag_buffer_free(&body);
+}
+
+static void on_robots_hop(struct transfer *self, CURLcode code)
+{
+    struct hop *hop = &self->hop;
+    char *location = NULL;
+    struct url url;
+
+    curl_easy_getinfo(self->easy, CURLINFO_RESPONSE_CODE, &hop->status);
+    if (!hop->is_redirect || (code != CURLE_OK && !hop->is_cut)) {
+        answer_robots(self, code == CURLE_OK || hop->is_cut ? (int)hop->status : 0);
+        return;
+    }
+    curl_easy_getinfo(self->easy, CURLINFO_REDIRECT_URL, &location);
+    if (hop->redirects >= ROBOTS_REDIRECTS_MAX || location == NULL ||
+        url_read_link(&url, location, NULL) != NULL) {
+        hop->redirects++;
+        answer_robots(self, (int)hop->status);
+        return;
+    }
+    url_fini(&self->robots_url);
+    self->robots_url = url;
+    begin_hop(self, &self->robots_url, true, hop->redirects + 1);
+}
+
+/* ---- from page to page
+ * --------------------------------------------------------------------------------- */
+
+/* To self->page, if it may be. */
+static void go(struct transfer *self)
+{
+    const char *scheme = self->page->scheme;
+
+    if (!policy_allows_scheme(self->shared->policy, scheme)) {
+        transfer_blame(self, "fetch.policy", false,
+                       "%s is not a scheme that this worker may use; its --allow-scheme option "
+                       "names them",
+                       scheme[0] != '\0' ? scheme : "this");
+        finish(self);
+        return;
+    }
+    if (self->request.robots && !self->robots_known && strncmp(scheme, "http", 4) == 0)
+        ask_robots(self);
+    else
+        begin_hop(self, self->page, false, self->hop.redirects);
+}
+
+static void move_to(struct transfer *self, struct url *url)
+{
+    url_fini(&self->moved);
+    self->moved = *url;
+    self->page = &self->moved;
+    self->robots_known = false;
+    go(self);
+}
+
+/* RFC 9110 15.4: what a redirect makes of the method; as all clients do it. */
+static bool becomes_get(const struct transfer *self)
+{
+    const char *method = request_method(&self->request);
+
+    if (self->hop.status == 303)
+        return strcmp(method, "HEAD") != 0;
+    return (self->hop.status == 301 || self->hop.status == 302) && strcmp(method, "POST") == 0;
+}
+
+static void follow(struct transfer *self)
+{
+    const char *wrong = "there is no target";
+    char *location = NULL;
+    struct url url;
+
+    curl_easy_getinfo(self->easy, CURLINFO_REDIRECT_URL, &location);
+    if (location != NULL)
+        wrong = url_read_link(&url, location, NULL);
+    if (wrong != NULL) {
+        transfer_blame(self, "fetch.redirect", false, "a redirect leads nowhere: %s", wrong);
+        finish(self);
+        return;
+    }
+    self->as_get |= becomes_get(self);
+    self->redirects++;
+    self->hop.redirects++;
+    if (self->upload != NULL && !self->as_get)
+        upload_rewind(self->upload);
+    move_to(self, &url);
+}
+
+/* The next page, if there is one and it is wanted. */
+static bool find_next(const struct transfer *self, struct url *url)
+{
+    const struct ag_buffer *fields = &self->hop.fields;
+    const char *at = (const char *)fields->data;
+    const char *end = at != NULL ? at + fields->size : at;
+    char target[URL_BYTES_MAX];
+
+    if (self->pages + 1 >= self->request.pages)
+        return false;
+    while (at < end) {
+        const char *value = at + strlen(at) + 1;
+
+        if (strcmp(at, "link") == 0 && link_next(value, target, sizeof target) == 0)
+            return url_read_link(url, target, self->page->text) == NULL;
+        at = value + strlen(value) + 1;
+    }
+    return false;
+}
+
+/* A page is a result of its own, told now. */
+static bool turn_page(struct transfer *self)
+{
+    struct ag_buffer result;
+    struct url url;
+
+    if (!find_next(self, &url))
+        return false;
+    verdict_write_page(self, &result);
+    if (!result.failed)
+        task_tell(self->task, NULL, ag_buffer_bytes(&result));
+    ag_buffer_free(&result);
+    self->pages++;
+    self->hop.redirects = 0;
+    move_to(self, &url);
+    return true;
+}
+
+static void close_sink(struct transfer *self)
+{
+    if (self->sink == NULL || transfer_has_failed(self) || !self->hop.is_wanted) {
+        finish(self);
+        return;
+    }
+    self->step = STEP_CLOSING;
+    sink_finish(self->sink, self->request.sha256);
+}
+
+/* The hop is over and archived: what does it mean, and what comes next? */
+static void judge(struct transfer *self, CURLcode code)
+{
+    struct hop *hop = &self->hop;
+
+    if (hop->is_refused_range && !self->no_resume && !transfer_has_failed(self)) {
+        self->no_resume = true;
+        self->resumed_from = 0;
+        sink_restart(self->sink);
+        go(self);
+        return;
+    }
+    if (hop->is_redirect && (code == CURLE_OK || hop->is_cut) && !transfer_has_failed(self) &&
+        hop->redirects < self->request.max_redirects) {
+        follow(self);
+        return;
+    }
+    if (!hop->in_body && hop->status == 0 && code == CURLE_OK)
+        hop->is_wanted = true; /* an empty file of FTP's */
+    verdict_of_hop(self, code);
+    if (transfer_has_failed(self) || !turn_page(self))
+        close_sink(self);
+}
+
+static void on_archived(void *arg)
 {
     struct transfer *self = arg;
-    struct transfer_shared *shared = self->shared;
+    const char *failure = exchange_failure(self->exchange);
 
-    (void)easy;
-    if (shared->store == NULL) {
-        X509_STORE *store = X509_STORE_new();
-        bool ok = store != NULL && (shared->config->ca_file != NULL
-                                        ? X509_STORE_load_file(store, shared->config->ca_file) == 1
-                                        : X509_STORE_set_default_paths(store) == 1);
-
-        if (!ok) {
-            X509_STORE_free(store);
-            return CURLE_SSL_CACERT_BADFILE;
-        }
-        shared->store = store;
-    }
-    SSL_CTX_set1_cert_store(ssl_ctx, shared->store);
-    return CURLE_OK;
+    if (failure != NULL)
+        transfer_blame(self, "fetch.output", false, "not archived: %s", failure);
+    else
+        exchange_take_place(self->exchange, &self->archived);
+    judge(self, self->code);
 }
 
-/* ---- setting up
+static void archive_hop(struct transfer *self, CURLcode code)
+{
+    char *peer = NULL;
+
+    curl_easy_getinfo(self->easy, CURLINFO_PRIMARY_IP, &peer);
+    exchange_set_peer(self->exchange, peer != NULL ? peer : "");
+    exchange_set_truncated(self->exchange, code == CURLE_OK            ? WARC_WHOLE
+                                           : code == CURLE_WRITE_ERROR ? WARC_TRUNCATED_LENGTH
+                                           : code == CURLE_OPERATION_TIMEDOUT
+                                               ? WARC_TRUNCATED_TIME
+                                               : WARC_TRUNCATED_DISCONNECT);
+    self->code = code;
+    self->step = STEP_ARCHIVING;
+    archive_append(self->shared->archive, self->exchange, on_archived, self);
+}
+
+void transfer_on_finished(struct transfer *self, CURLcode code)
+{
+    long version = 0;
+
+    shards_remove(self->shared->shards, self->place, self->easy);
+    ag_heap_stop(self->shared->timers, &self->timer);
+    curl_easy_getinfo(self->easy, CURLINFO_HTTP_VERSION, &version);
+    if (strcmp(self->hop.url->scheme, "https") == 0 && version != 0)
+        versions_note(self->shared->versions, self->hop.url, version == CURL_HTTP_VERSION_2_0);
+    if (self->hop.for_robots)
+        on_robots_hop(self, code);
+    else if (self->exchange != NULL && exchange_has_answer(self->exchange))
+        archive_hop(self, code);
+    else
+        judge(self, code);
+}
+
+/* ---- disks
+ * --------------------------------------------------------------------------------------------- */
+
+static bool is_opening(const struct transfer *self)
+{
+    return (self->sink != NULL && sink_is_busy(self->sink)) ||
+           (self->upload != NULL && upload_is_opening(self->upload));
+}
+
+/* Something that a disk is asked for has happened. */
+static void on_disk(void *arg)
+{
+    struct transfer *self = arg;
+
+    switch (self->step) {
+    case STEP_LOOKING:
+        if (is_opening(self))
+            return;
+        if (transfer_blame_sink(self))
+            finish(self);
+        else
+            go(self);
+        return;
+    case STEP_RUNNING:
+        if (!self->hop.is_paused)
+            return;
+        self->hop.is_paused = false;
+        self->hop.quiet_since = ag_clock_mono_ms();
+        curl_easy_pause(self->easy, CURLPAUSE_CONT);
+        return;
+    case STEP_COPYING:
+        if (local_go_on(self))
+            judge(self, CURLE_OK);
+        return;
+    case STEP_CLOSING:
+        if (sink_is_busy(self->sink))
+            return;
+        transfer_blame_sink(self);
+        finish(self);
+        return;
+    case STEP_FREE:
+    case STEP_ROBOTS:
+    case STEP_RESOLVING:
+    case STEP_ARCHIVING:
+        return;
+    }
+}
+
+/* ---- the beginning
  * ------------------------------------------------------------------------------------ */
+
+static bool read_proxy(struct transfer *self)
+{
+    const char *proxy = self->request.proxy, *wrong;
+
+    if (proxy == NULL)
+        return true;
+    if (!policy_allows_proxy(self->shared->policy, proxy)) {
+        transfer_blame(
+            self, "fetch.policy", false,
+            "this worker does not use the proxy %s; its --allow-proxy option names those "
+            "that it does",
+            proxy);
+        return false;
+    }
+    wrong = url_read(&self->proxy, proxy, NULL);
+    if (wrong == NULL)
+        return true;
+    transfer_blame(self, "rejected.payload", false, "fetch: 'proxy' is not a URL: %s", wrong);
+    return false;
+}
+
+static bool check_secret(struct transfer *self)
+{
+    const struct request *request = &self->request;
+    const secrets_t *secrets = self->shared->config->secrets;
+
+    if (request->auth == FETCH_AUTH_NONE)
+        return true;
+    if (!secrets_has(secrets, request->secret))
+        transfer_blame(self, "fetch.policy", false,
+                       "this worker has no secret '%s'; its --secrets file names those it has",
+                       request->secret);
+    else if (secrets_find(secrets, request->secret, request->url.host, request->url.scheme) == NULL)
+        transfer_blame(self, "fetch.policy", false,
+                       "the secret '%s' is not for %s://%s; the worker's --secrets file says which "
+                       "hosts may be told it",
+                       request->secret, request->url.scheme, request->url.host);
+    else
+        return true;
+    return false;
+}
+
+/* libcurl reads it in the loop: a pipe would stop us, an endless device fill our memory. */
+static bool check_ca_file(struct transfer *self)
+{
+    const char *path = self->request.ca_file;
+    struct stat info;
+
+    if (path == NULL ||
+        (stat(path, &info) == 0 && S_ISREG(info.st_mode) && info.st_size <= TRANSFER_CA_BYTES_MAX))
+        return true;
+    transfer_blame(self, "fetch.tls", false,
+                   "the trusted certificates in %s cannot be read on this worker", path);
+    return false;
+}
+
+static void blame_path(struct transfer *self, int rc, const struct argosy_error *err)
+{
+    transfer_blame(self,
+                   rc == ARGOSY_EREJECTED ? "fetch.policy"
+                   : rc == ARGOSY_ENOMEM  ? "handler.memory"
+                                          : "fetch.output",
+                   rc == ARGOSY_ENOMEM, "%s", err->message);
+}
+
+/* What an interrupted attempt left is found again by what it was: the file and the URL. */
+static int open_sink(struct transfer *self, struct argosy_error *err)
+{
+    const struct request *request = &self->request;
+    struct sink_config config = {.pool = self->shared->disk,
+                                 .path = request->file,
+                                 .roots = self->shared->roots,
+                                 .roots_count = self->shared->roots_count,
+                                 .changed = on_disk,
+                                 .arg = self};
+    char *key = NULL;
+    int rc;
+
+    if (request->resume && asprintf(&key, "%s %s", request->file, request->url.text) < 0)
+        return ag_fail(err, ARGOSY_ENOMEM, "no memory for a path");
+    config.resume_key = key;
+    rc = sink_new(&self->sink, &config, err);
+    free(key);
+    return rc;
+}
+
+static bool open_files(struct transfer *self)
+{
+    const struct request *request = &self->request;
+    struct argosy_error err = {0};
+    int rc = 0;
+
+    if (request->warc != NULL)
+        rc = warc_check(request->warc, self->shared->roots, self->shared->roots_count, &err);
+    if (rc == 0 && request->file != NULL)
+        rc = open_sink(self, &err);
+    if (rc == 0 && request->data_file != NULL)
+        rc = upload_new(&self->upload,
+                        &(struct upload_config){.pool = self->shared->disk,
+                                                .path = request->data_file,
+                                                .roots = self->shared->roots,
+                                                .roots_count = self->shared->roots_count,
+                                                .changed = on_disk,
+                                                .arg = self},
+                        &err);
+    if (rc < 0)
+        blame_path(self, rc, &err);
+    return rc == 0;
+}
+
+static bool take_jar(struct transfer *self)
+{
+    if (self->request.cookies == NULL)
+        return true;
+    self->jar = jars_take(self->shared->jars, self->request.cookies);
+    if (self->jar == NULL)
+        transfer_blame(self, "handler.memory", true, "more than %d cookie jars are in use",
+                       JARS_MAX);
+    return self->jar != NULL;
+}
+
+/* What can be refused before anybody is asked. */
+static bool is_fit(struct transfer *self)
+{
+    char reason[256];
+    const char *wrong = request_read(&self->request, self->task->payload, reason);
+
+    if (wrong != NULL) {
+        transfer_blame(self, "rejected.payload", false, "fetch: %s", wrong);
+        return false;
+    }
+    wrong = request_read_url(&self->request);
+    if (wrong != NULL) {
+        transfer_blame(self, "fetch.url", false, "not a URL: %s", wrong);
+        return false;
+    }
+    return read_proxy(self) && check_secret(self) && check_ca_file(self) && open_files(self) &&
+           take_jar(self);
+}
+
+void transfer_begin(struct transfer *self, struct task *task)
+{
+    self->task = task;
+    self->started_at = ag_clock_mono_ms();
+    self->step = STEP_LOOKING;
+    if (!is_fit(self)) {
+        finish(self);
+        return;
+    }
+    self->page = &self->request.url;
+    if (self->request.resume)
+        sink_look(self->sink);
+    if (!is_opening(self))
+        go(self);
+}
+
+/* ---- the end
+ * ------------------------------------------------------------------------------------------- */
+
+static void finish(struct transfer *self)
+{
+    struct task *task = self->task;
+
+    ag_heap_stop(self->shared->timers, &self->timer);
+    verdict_write(self);
+    transfer_reset(self);
+    self->shared->ended(self, task);
+}
+
+/* Nobody calls us any more. */
+static void leave(struct transfer *self)
+{
+    ag_heap_stop(self->shared->timers, &self->timer);
+    resolver_forget(self->shared->resolver, &self->question);
+    if (self->step == STEP_RUNNING)
+        shards_remove(self->shared->shards, self->place, self->easy);
+    self->step = STEP_LOOKING;
+}
+
+void transfer_stop(struct transfer *self)
+{
+    leave(self);
+    robots_cache_forget(self->shared->robots, &self->robots_question);
+    transfer_blame(self, "cancelled", false, "the attempt was stopped");
+    finish(self);
+}
+
+void transfer_on_timer(struct transfer *self, int64_t now)
+{
+    bool is_over = now >= self->started_at + self->request.total_ms;
+
+    if (!is_over && now < stalls_at(self)) {
+        set_timer(self);
+        return;
+    }
+    if (self->hop.for_robots && !is_over && self->step != STEP_ROBOTS) {
+        leave(self);
+        answer_robots(self, 0); /* as good as no answer */
+        return;
+    }
+    verdict_of_stall(self, now);
+    leave(self);
+    robots_cache_forget(self->shared->robots, &self->robots_question);
+    finish(self);
+}
+
+/* ---- life
+ * ---------------------------------------------------------------------------------------------- */
 
 bool transfer_init(struct transfer *self, struct transfer_shared *shared, unsigned place)
 {
@@ -249,288 +764,47 @@ bool transfer_init(struct transfer *self, struct transfer_shared *shared, unsign
     self->place = place;
     self->easy = curl_easy_init();
     self->digest = EVP_MD_CTX_new();
-    self->headers = ag_buffer_empty(TRANSFER_HEADER_BYTES_MAX);
+    self->hop.fields = ag_buffer_empty(TRANSFER_HEADER_BYTES_MAX);
     self->body = ag_buffer_empty(FETCH_INLINE_BYTES_MAX);
     return self->easy != NULL && self->digest != NULL;
 }
 
 void transfer_fini(struct transfer *self)
 {
-    transfer_reset(self);
+    if (self->task != NULL) {
+        leave(self);
+        transfer_reset(self);
+    }
     curl_easy_cleanup(self->easy);
     EVP_MD_CTX_free(self->digest);
-    ag_buffer_free(&self->headers);
+    ag_buffer_free(&self->hop.fields);
     ag_buffer_free(&self->body);
-}
-
-static void set_base_options(struct transfer *self)
-{
-    const struct request *request = &self->request;
-    CURL *easy = self->easy;
-
-    curl_easy_setopt(easy, CURLOPT_PRIVATE, self);
-    curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
-    curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L); /* else a dead name server stops the loop */
-    curl_easy_setopt(easy, CURLOPT_SHARE, self->shared->share);
-    curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
-    curl_easy_setopt(easy, CURLOPT_REDIR_PROTOCOLS_STR, "http,https");
-    curl_easy_setopt(easy, CURLOPT_FOLLOWLOCATION, request->max_redirects > 0 ? 1L : 0L);
-    curl_easy_setopt(easy, CURLOPT_MAXREDIRS, (long)request->max_redirects);
-    curl_easy_setopt(easy, CURLOPT_USERAGENT, "argosy/" ARGOSY_VERSION);
-    curl_easy_setopt(easy, CURLOPT_ACCEPT_ENCODING, "");
-    curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
-    curl_easy_setopt(easy, CURLOPT_WRITEDATA, self);
-    curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header);
-    curl_easy_setopt(easy, CURLOPT_HEADERDATA, self);
-    curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, on_ready);
-    curl_easy_setopt(easy, CURLOPT_PREREQDATA, self);
-    curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)request->connect_ms);
-    curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)request->total_ms);
-    curl_easy_setopt(easy, CURLOPT_PROXY, ""); /* the address policy would see the proxy's only */
-    if (request->body == FETCH_BODY_FILE)
-        curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, (long)TRANSFER_FILE_BUFFER);
-}
-
-static void set_trust(struct transfer *self)
-{
-    CURL *easy = self->easy;
-
-    /* One store for all handshakes: with Debian's defaults libcurl parses all certificates for
-     * each connection, 22 ms of CPU (doc/fetch.md). */
-    curl_easy_setopt(easy, CURLOPT_CAPATH, NULL);
-    curl_easy_setopt(easy, CURLOPT_CAINFO, self->request.ca_file);
-    if (self->request.ca_file == NULL) {
-        curl_easy_setopt(easy, CURLOPT_SSL_CTX_FUNCTION, on_tls);
-        curl_easy_setopt(easy, CURLOPT_SSL_CTX_DATA, self);
-    }
-}
-
-static void set_request_options(struct transfer *self)
-{
-    const struct request *request = &self->request;
-    CURL *easy = self->easy;
-
-    curl_easy_setopt(easy, CURLOPT_URL, request->url);
-    curl_easy_setopt(easy, CURLOPT_HTTPHEADER, request->headers);
-    if (request->data != NULL) {
-        curl_easy_setopt(easy, CURLOPT_POSTFIELDS, request->data);
-        curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->data_size);
-    }
-    if (request->head)
-        curl_easy_setopt(easy, CURLOPT_NOBODY, 1L);
-    if (request->method != NULL)
-        curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, request->method);
-}
-
-/* What can be refused before anybody is asked. */
-static bool is_fit(struct transfer *self, struct ag_bytes payload)
-{
-    const struct request *request = &self->request;
-    struct argosy_error err = {0};
-    struct stat info;
-    char reason[256];
-    const char *wrong = request_read(&self->request, payload, reason);
-    int rc;
-
-    if (wrong != NULL) {
-        transfer_blame(self, "rejected.payload", false, "fetch: %s", wrong);
-        return false;
-    }
-    rc = request->file == NULL
-             ? 0
-             : output_check(request->file, self->shared->roots, self->shared->roots_count, &err);
-    if (rc < 0) {
-        blame_output(self, rc, &err);
-        return false;
-    }
-    /* libcurl reads it in the loop: a pipe would stop us, an endless device fill our memory. */
-    if (request->ca_file != NULL && (stat(request->ca_file, &info) < 0 || !S_ISREG(info.st_mode) ||
-                                     info.st_size > TRANSFER_CA_BYTES_MAX)) {
-        transfer_blame(self, "fetch.tls", false,
-                       "the trusted certificates in %s cannot be read on this worker",
-                       request->ca_file);
-        return false;
-    }
-    return true;
-}
-
-bool transfer_prepare(struct transfer *self, struct task *task, int64_t now)
-{
-    self->task = task;
-    self->started_at = self->quiet_since = now;
-    self->phase = PHASE_CONNECTING;
-    self->hop = 0;
-    self->status = 0;
-    self->headers_count = 0;
-    self->bytes = self->wire_bytes_total = 0;
-    self->in_body = false;
-    self->cause = (struct cause){0};
-    self->denied[0] = '\0';
-    curl_easy_reset(self->easy);
-    if (!is_fit(self, task->payload)) {
-        transfer_conclude(self, CURLE_OK);
-        return false;
-    }
-    EVP_DigestInit_ex(self->digest, EVP_sha256(), NULL);
-    set_base_options(self);
-    set_trust(self);
-    set_request_options(self);
-    return true;
 }
 
 void transfer_reset(struct transfer *self)
 {
-    request_fini(&self->request);
-    output_destroy(&self->output);
-    ag_buffer_clear(&self->headers);
+    struct ag_buffer fields = self->hop.fields;
+
+    if (self->jar != NULL) {
+        curl_easy_setopt(self->easy, CURLOPT_SHARE, self->shared->share);
+        jars_release(self->jar);
+    }
+    hop_fini(&self->hop);
+    ag_buffer_clear(&fields);
     ag_buffer_clear(&self->body);
-    self->task = NULL;
-}
-
-/* ---- standing still
- * --------------------------------------------------------------------------------- */
-
-enum phase transfer_phase(const struct transfer *self)
-{
-    long redirects = 0;
-
-    curl_easy_getinfo(self->easy, CURLINFO_REDIRECT_COUNT, &redirects);
-    return redirects == self->hop ? self->phase : PHASE_CONNECTING;
-}
-
-static int64_t stalls_at(const struct transfer *self)
-{
-    switch (transfer_phase(self)) {
-    case PHASE_CONNECTING:
-        break;
-    case PHASE_WAITING:
-        return self->quiet_since + self->request.first_byte_ms;
-    case PHASE_RECEIVING:
-        return self->quiet_since + self->request.idle_ms;
-    }
-    return INT64_MAX;
-}
-
-/* Phases begin without telling the timer, so that looks must not be further apart than the shorter
- * of the limits: then none is noticed late. */
-int64_t transfer_next_look(const struct transfer *self, int64_t now)
-{
-    const struct request *request = &self->request;
-    uint32_t shorter =
-        request->idle_ms < request->first_byte_ms ? request->idle_ms : request->first_byte_ms;
-    int64_t at = stalls_at(self);
-
-    return at < now + shorter ? at : now + shorter;
-}
-
-bool transfer_is_stalled(struct transfer *self, int64_t now)
-{
-    if (now < stalls_at(self))
-        return false;
-    if (transfer_phase(self) == PHASE_RECEIVING)
-        transfer_blame(self, "fetch.timeout.idle", true, "nothing came for %u ms",
-                       self->request.idle_ms);
-    else
-        transfer_blame(self, "fetch.timeout.first_byte", true, "no answer came for %u ms",
-                       self->request.first_byte_ms);
-    return true;
-}
-
-/* ---- how it ended
- * ------------------------------------------------------------------------------------ */
-
-static void blame_status(struct transfer *self, const struct fetch_failure *failure)
-{
-    curl_off_t after = 0;
-
-    curl_easy_getinfo(self->easy, CURLINFO_RETRY_AFTER, &after);
-    transfer_blame(self, failure->type, failure->retryable, "%s", failure->message);
-    if (after > 0)
-        self->cause.retry_after_ms =
-            1000 * (after < TRANSFER_RETRY_AFTER_S ? (uint32_t)after : TRANSFER_RETRY_AFTER_S);
-}
-
-static void blame_code(struct transfer *self, CURLcode code)
-{
-    enum phase phase = transfer_phase(self);
-    struct fetch_progress progress = {.connected = phase != PHASE_CONNECTING,
-                                      .answered = phase == PHASE_RECEIVING,
-                                      .in_headers = phase == PHASE_RECEIVING && !self->in_body,
-                                      .out_of_time = ag_clock_mono_ms() - self->started_at >=
-                                                     self->request.total_ms};
-    struct fetch_failure failure;
-    long verified = 0;
-
-    if (self->denied[0] != '\0' && code == CURLE_COULDNT_CONNECT) {
-        transfer_blame(self, "fetch.policy", false,
-                       "the address %s is not public; the worker's --allow-net option names "
-                       "private networks that it may reach",
-                       self->denied);
-        return;
-    }
-    fetch_failure_of_code(code, &progress, &failure);
-    curl_easy_getinfo(self->easy, CURLINFO_SSL_VERIFYRESULT, &verified);
-    if (code == CURLE_PEER_FAILED_VERIFICATION && verified != 0)
-        transfer_blame(self, failure.type, failure.retryable, "%s: %s", failure.message,
-                       X509_verify_cert_error_string(verified));
-    else
-        transfer_blame(self, failure.type, failure.retryable, "%s", failure.message);
-}
-
-static void finish_digest(struct transfer *self, char hex[65])
-{
-    uint8_t digest[32] = {0};
-
-    EVP_DigestFinal_ex(self->digest, digest, NULL);
-    for (int i = 0; i < 32; i++)
-        snprintf(hex + 2 * i, 3, "%02x", digest[i]);
-}
-
-/* The whole body is here; what remains is to see whether it is the right one, and to keep it. */
-static void keep_result(struct transfer *self, struct outcome *outcome)
-{
-    struct argosy_error err = {0};
-    const char *wanted = self->request.sha256, *file = NULL;
-    char sha256[65];
-
-    finish_digest(self, sha256);
-    if (wanted != NULL && self->status != 304 && strcasecmp(wanted, sha256) != 0) {
-        transfer_blame(self, "fetch.checksum", false, "the body's sha256 is %s, not %s", sha256,
-                       wanted);
-        return;
-    }
-    if (!open_output(self)) /* an empty body makes an empty file */
-        return;
-    if (self->output != NULL && output_commit(self->output, sha256, &file, &err) < 0) {
-        transfer_blame(self, "fetch.output", false, "%s", err.message);
-        return;
-    }
-    result_write(self, sha256, file, &outcome->result);
-    if (outcome->result.failed)
-        transfer_blame(self, "handler.memory", true, "the worker has no memory left");
-    outcome->succeeded = !outcome->result.failed;
-}
-
-void transfer_conclude(struct transfer *self, CURLcode code)
-{
-    struct outcome *outcome = &self->task->outcome;
-    struct fetch_failure failure;
-
-    curl_easy_getinfo(self->easy, CURLINFO_RESPONSE_CODE, &self->status);
-    if (self->cause.type[0] != '\0') {
-        code = CURLE_OK; /* it was us; libcurl's word for that says nothing */
-    } else {
-        bool is_whole = code == CURLE_OK;
-
-        /* A status is a better reason than how the page beside it ended. */
-        if ((is_whole || self->in_body) && fetch_failure_of_status(self->status, &failure))
-            blame_status(self, &failure);
-        else if (!is_whole)
-            blame_code(self, code);
-        else
-            keep_result(self, outcome);
-    }
-    if (self->cause.type[0] != '\0')
-        result_write_failure(self, code, outcome);
-    transfer_reset(self);
+    request_fini(&self->request);
+    url_fini(&self->moved);
+    url_fini(&self->robots_url);
+    url_fini(&self->proxy);
+    sink_destroy(&self->sink);
+    upload_destroy(&self->upload);
+    exchange_destroy(&self->exchange);
+    free(self->archived.file);
+    *self = (struct transfer){.easy = self->easy,
+                              .place = self->place,
+                              .shared = self->shared,
+                              .next_free = self->next_free,
+                              .body = self->body,
+                              .digest = self->digest,
+                              .hop.fields = fields};
 }
