@@ -14,6 +14,7 @@
 
 #include "common/entropy.h"
 #include "tests/unit/warc_reader.h"
+#include "worker/fetch/output.h"
 #include "worker/fetch/warc.h"
 #include "worker/fetch/warc_seen.h"
 
@@ -802,6 +803,34 @@ static void nothing_outside_the_root_is_written(void **state)
     warc_destroy(&self);
 }
 
+/* Both the archive and the file of a body. */
+static void a_root_may_be_written_with_more_slashes(void **state)
+{
+    struct warc_exchange what = exchange("http://example.org/", "x");
+    struct warc_config with = config();
+    char twice[80], prefix[128], file[128];
+    const char *const others[] = {twice}, *path;
+    struct argosy_error err;
+    struct warc_place place;
+    output_t *output;
+    warc_t *self;
+
+    (void)state;
+    snprintf(twice, sizeof twice, "/tmp//%s/", root + strlen("/tmp/"));
+    snprintf(prefix, sizeof prefix, "%sx//a", twice);
+    snprintf(file, sizeof file, "%sy//b", twice);
+    with.roots = others;
+    what.prefix = prefix;
+    assert_ok(warc_new(&self, &with, &err));
+    assert_ok(warc_append(self, &what, &place, &err));
+    assert_memory_equal(place.file, below("x/a-"), strlen(below("x/a-")));
+    warc_destroy(&self);
+    assert_ok(output_new(&output, file, others, 1, &err));
+    assert_ok(output_commit(output, "", &path, &err));
+    assert_string_equal(path, below("y/b"));
+    output_destroy(&output);
+}
+
 static void the_longest_name_fits_and_no_longer_one(void **state)
 {
     struct warc_exchange what = exchange("http://example.org/", "x");
@@ -844,6 +873,7 @@ int main(void)
         TEST(no_value_can_forge_a_line),
         TEST(a_writer_that_lies_about_itself_is_refused),
         TEST(nothing_outside_the_root_is_written),
+        TEST(a_root_may_be_written_with_more_slashes),
         TEST(the_longest_name_fits_and_no_longer_one),
     };
 

@@ -387,7 +387,7 @@ int warc_append(warc_t *self, const struct warc_exchange *exchange, struct warc_
                 struct argosy_error *err)
 {
     struct append append = {.exchange = exchange};
-    struct archive *archive;
+    struct archive *archive = NULL;
     int rc = check_exchange(self, exchange, err);
 
     *place = (struct warc_place){0};
