@@ -33,6 +33,7 @@ static const struct {
     {"</a>; rel=prev next", "/a"},
     {"</a>; rel=\"ne\\xt\"", "/a"},
     {"</a>; rel=\"nextpage\"", NULL},
+    {"</a>; rel=\"nextpage prev\"", NULL},
     {"</a>; rel=\"pre-next\"", NULL},
     {"</a>; rel=\"nex t\"", NULL},
     {"</a>; rel=\"http://example.com/next\"", NULL},
@@ -54,6 +55,7 @@ static const struct {
     {"</a>; title=\"x, y; rel=prev\"; rel=next", "/a"},
     {"</a>; title=\"</b>; rel=next\"; rel=prev", NULL},
     {"</a>; title=\"a \\\" b, </b>; rel=next\"; rel=last, </c>; rel=next", "/c"},
+    {"</a>; title=\"a \\\", </b>; rel=next, \"; rel=last", NULL},
     {"</a>; title=\"\\\\\"; rel=next", "/a"},
     {"</a>; title*=UTF-8''n%c3%a4chste%20Seite; rel=next", "/a"},
     /* lists with nothing in some places, parameters too */

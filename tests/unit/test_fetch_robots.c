@@ -172,6 +172,7 @@ static void paths_are_compared_in_one_form(void **state)
     check("user-agent: *\ndisallow: /a%2Fb\n", "-/a%2fb +/a/b");
     check("user-agent: *\ndisallow: /a/b\n", "+/a%2Fb");
     check("user-agent: *\ndisallow: /a%3Fb\n", "-/a%3fb +/a?b");
+    check("user-agent: *\ndisallow: /a%3Fb%2Fc\n", "-/a%3fb%2fc +/a%3fb/c +/a?b/c");
     check("user-agent: *\ndisallow: /?a=%26b\n", "-/?a=%26b +/?a=&b");
     check("user-agent: *\ndisallow: /?a=b%2Bc\n", "-/?a=b%2bc +/?a=b+c");
     check("user-agent: *\ndisallow: /~a(b)\n", "-/%7Ea%28b%29 -/~a(b)");
@@ -199,7 +200,7 @@ static void lines_are_read_as_people_write_them(void **state)
     check(" \tuser-agent\t : \t* \t\n\tdisallow : /a \t \n", "-/a");
     check("user-agent:*\ndisallow:/a#b\n#disallow: /c\ndisallow: /d # e\n", "-/a +/c -/d");
     check("user-agent *\ndisallow /a\ndisallow\t \t/b\n", "-/a -/b");
-    check("user-agent: *\ndisallow /a /b\ndisallow/c\ndisallow\n", "+/a +/c");
+    check("user-agent: *\ndisallow /a /b\ndisallow/c\ndisallow\n", "+/a +/a%20/b +/c");
     check("user-agent: *\n: /a\n:\nallow\n:::\ndisallow: /b\n", "+/a -/b");
     check("useragent: *\ndissallow: /a\nDisalow: /b\n", "-/a -/b");
     check("user agent: *\ndisallowed: /a\ndisallow-not: /b\n", "+/a +/b");
@@ -362,12 +363,13 @@ static void a_path_that_is_too_long_is_refused_where_there_are_rules(void **stat
 }
 
 /* As many of `line` as are read. */
-static robots_t *read_repeated(const char *line)
+static robots_t *read_repeated(const char *first, const char *line)
 {
     struct ag_buffer text = ag_buffer_empty(2 * ROBOTS_BYTES_MAX);
     robots_t *robots;
 
     ag_buffer_text(&text, "user-agent: *\n");
+    ag_buffer_text(&text, first);
     while (text.size + strlen(line) <= ROBOTS_BYTES_MAX)
         ag_buffer_text(&text, line);
     assert_false(text.failed);
@@ -396,7 +398,7 @@ static void hostile_patterns_take_no_time(void **state)
     path[0] = '/';
     for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
         int64_t start = ag_clock_mono_ms(), took_ms;
-        robots_t *robots = read_repeated(lines[i]);
+        robots_t *robots = read_repeated("", lines[i]);
 
         if (robots_allows(robots, path) != expected[i])
             fail_msg("%s", lines[i]);
@@ -406,6 +408,23 @@ static void hostile_patterns_take_no_time(void **state)
         if (took_ms > HOSTILE_MS_MAX)
             fail_msg("%lld ms for %s", (long long)took_ms, lines[i]);
     }
+    free(path);
+}
+
+/* Politeness, not a guess: the rule that would allow it is never reached. */
+static void a_path_that_takes_too_much_work_is_refused(void **state)
+{
+    char *path = calloc(1, ROBOTS_PATH_MAX + 1);
+    robots_t *robots = read_repeated("allow: /\n", "disallow: /*aaab\n");
+
+    (void)state;
+    assert_non_null(path);
+    memset(path, 'a', ROBOTS_PATH_MAX);
+    path[0] = '/';
+    assert_false(robots_allows(robots, path));
+    path[50] = '\0';
+    assert_true(robots_allows(robots, path));
+    robots_destroy(&robots);
     free(path);
 }
 
@@ -580,6 +599,7 @@ int main(void)
         cmocka_unit_test(what_is_too_much_is_left_out_by_whole_lines),
         cmocka_unit_test(a_path_that_is_too_long_is_refused_where_there_are_rules),
         cmocka_unit_test(hostile_patterns_take_no_time),
+        cmocka_unit_test(a_path_that_takes_too_much_work_is_refused),
         cmocka_unit_test(a_single_pattern_may_be_all_of_the_file),
         cmocka_unit_test(any_bytes_are_read_without_harm),
         cmocka_unit_test(random_patterns_agree_with_a_model),

@@ -79,7 +79,7 @@ static bool has_next(struct ag_bytes value)
                 return true;
             is_word = true;
             same = 0;
-        } else if (is_word && same < strlen(next) && (letter | 0x20) == next[same]) {
+        } else if (is_word && (letter | 0x20) == next[same]) {
             same++;
         } else {
             is_word = false;

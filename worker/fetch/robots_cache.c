@@ -164,7 +164,7 @@ enum robots_verdict robots_cache_ask(robots_cache_t *self, const char *text,
     origin = find(self, text);
     if (origin == NULL && (origin = add(self, text)) == NULL)
         return ROBOTS_UNREACHABLE;
-    if (origin->fetcher == NULL && now < origin->fresh_until) {
+    if (now < origin->fresh_until) {
         if (ag_link_is_listed(&origin->link)) /* it is not while hand_on() is at work */
             ag_list_append(&self->resting, &origin->link);
         return judge(origin, question->path);
@@ -173,8 +173,7 @@ enum robots_verdict robots_cache_ask(robots_cache_t *self, const char *text,
     ag_link_init(&question->link);
     ag_list_append(&origin->waiting, &question->link);
     question->origin = origin;
-    /* hand_on(), if it is at work, comes to this question too. */
-    if (origin->fetcher != NULL || origin->is_handing)
+    if (origin->fetcher != NULL)
         return ROBOTS_WAIT;
     origin->fetcher = question;
     return ROBOTS_FETCH;
