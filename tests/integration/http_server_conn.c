@@ -17,7 +17,7 @@ enum {
     STEPS_PER_TURN = 16,    /* at most 4 MB */
     READ_SIZE = 2 << 10,    /* a usual request; 5,000 idle connections cost 10 MB */
     UPLOAD_READ_SIZE = 16 << 10,
-    PIECE_SPARE = 4 << 10,  /* what compressing may add to a piece */
+    PIECE_SPARE = PATTERN_PIECE_MAX / 4, /* what compressing may add, by zlib's bound */
     KEPT_SIZE = 16 << 10,   /* buffers larger than this are given back after the answer */
     DRAIN_US = 2000 * 1000, /* how long a peer may take to see that we closed */
 };
