@@ -35,8 +35,8 @@ port_of() { sed -n 's/^http .*:\([0-9]*\)$/\1/p' "$1"; }
 ASKER=127.9.9.9 # the address at which this script asks the target; a proxy would be next door
 
 everywhere=::
-[ -s /proc/net/if_inet6 ] || everywhere=0.0.0.0
-if [ $ARGOSY_SAFETY_NETWORK = own ]; then
+[ -e /proc/net/if_inet6 ] || everywhere=0.0.0.0
+if [ "$ARGOSY_SAFETY_NETWORK" = own ]; then
     "$ARGOSY_TEST_HTTP_SERVER" --with-parent --address $everywhere --port 80 --tls-port 443 --port-file target >target.log &
 else
     "$ARGOSY_TEST_HTTP_SERVER" --with-parent --address $everywhere --port-file target >target.log &
@@ -192,11 +192,12 @@ tricky_urls() {
         "http://127.0.0.1$at:80:x/" "http://127.0.0.1 .public.test/" "http://[::1]x$at/"; do
         printf '%s %s\n' 'fetch.policy|fetch.url|fetch.dns' "$url"
     done
-    for scheme in file ftp ftps sftp scp gopher gophers dict ldap ldaps smb smbs telnet tftp imap pop3 smtp \
+    for scheme in ftp ftps sftp scp gopher gophers dict ldap ldaps smb smbs telnet tftp imap pop3 smtp \
         rtsp rtmp mqtt ws; do
         echo "fetch.policy $scheme://127.0.0.1$at/x"
     done
     echo "fetch.policy file:///etc/passwd"
+    echo "fetch.policy file://127.0.0.1/etc/passwd"
     echo "fetch.policy|fetch.url file:/etc/passwd"
     echo "fetch.policy|fetch.url data:text/plain,x"
     echo "fetch.policy|fetch.url unix:///var/run/x.sock"
@@ -219,11 +220,13 @@ redirects() {
             "http://169.254.169.254$at/latest/meta-data/" "http://x@127.0.0.1$at/"; do
             echo "fetch.policy|fetch.url http://$1/redirto?status=$status&url=$to"
         done
-        for scheme in file ftp gopher dict ldap smb tftp; do
+        for scheme in ftp gopher dict ldap smb tftp; do
             echo "fetch.policy http://$1/redirto?status=$status&url=$scheme://127.0.0.1$at/x"
         done
+        for to in file:///etc/passwd file://127.0.0.1/etc/passwd FILE:///etc/passwd; do
+            echo "fetch.policy http://$1/redirto?status=$status&url=$to"
+        done
     done
-    echo "fetch.policy http://$1/redirto?url=file:///etc/passwd"
     # Round and back: the second hop is looked at as the first one was.
     echo "fetch.policy http://$1/redirto?url=http://$1/redirto?url%3Dhttp://127.0.0.1$at/"
     echo "fetch.policy http://$1/setcookie/a/b?url=http://127.0.0.1$at/"
@@ -343,7 +346,7 @@ allowed_by_the_narrow_option | expect narrow allowed
 credentials_stay_at_home
 reaches "refused by the narrow option"
 
-if [ $ARGOSY_SAFETY_NETWORK = own ]; then
+if [ "$ARGOSY_SAFETY_NETWORK" = own ]; then
     urls_of_two_minds | expect default urls-of-two-minds
     redirects_from_public | expect default redirects-public
     names_that_change | expect default names-that-change --concurrency 1
