@@ -261,8 +261,10 @@ static enum progress on_reading(struct conn *self)
         refusal = request_parse(&x->request, ag_bytes_of(self->in.data, self->head_size));
     if (refusal != 0)
         return refuse(self, refusal);
-    if (self->is_spent)
+    if (self->is_spent) {
+        self->server->stats.unanswered++;
         return close_in_order(self);
+    }
     routes_choose(x);
     self->body = body_begin(&x->request);
     if (self->body.state == BODY_DONE)

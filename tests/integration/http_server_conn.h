@@ -45,6 +45,7 @@ struct source {
     X(requests)       /* understood, ever */                                                       \
     X(answering)      /* requests without their whole answer, now */                               \
     X(aborted)        /* answers that the peer did not wait for, ever */                           \
+    X(unanswered)     /* requests that met /stale's end of their connection, ever */               \
     X(bad_requests)   /* refused as not HTTP or beyond our bounds, ever */                         \
     X(tls_handshakes) /* completed, ever */                                                        \
     X(tls_failures)   /* handshakes that were not, ever */

@@ -344,6 +344,7 @@ is '/type: its body' hello "$(ask "$http/type/a/b")"
 is '/stale' 3 "$(ask --write-out '%{num_connects}\n' -o "$directory/1" "$http/stale" \
     -o "$directory/2" "$http/bytes/5" -o "$directory/3" "$http/stale" -o "$directory/4" "$http/stale" |
     awk '{ n += $1 } END { print n }')"
+is '/stale: what was not answered' 2 "$(stat_of unanswered)"
 
 # ---- /echo --------------------------------------------------------------------------------------
 echo=$(ask -X PUT -H 'X-One: first' -H 'X-One: second' --data-binary 'body "text"' "$http/echo/a?b=c")
