@@ -3,7 +3,10 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-enum { COPIED_MAX = 4 << 10 }; /* bytes; bodies up to this go into the same buffer as their head */
+enum {
+    COPIED_MAX = 4 << 10, /* bytes; bodies up to this go into the same buffer as their head */
+    NUMBER_TEXT_MAX = 20, /* a number of a query, with the zero behind it */
+};
 
 const char *answer_reason(unsigned status)
 {
@@ -131,24 +134,69 @@ static enum then more_pattern(struct conn *conn)
     conn->span = conn_pattern(conn, x->offset, x->left);
     x->offset += conn->span.size;
     x->left -= conn->span.size;
-    return x->left > 0 ? THEN_MORE : THEN_END;
+    return x->left > 0 ? THEN_MORE : x->at_end;
+}
+
+enum then answer_pattern_from(struct conn *conn, uint64_t offset, uint64_t count, enum then at_end)
+{
+    struct exchange *x = &conn->exchange;
+
+    if (x->request.is_head)
+        return THEN_END;
+    if (count <= COPIED_MAX) {
+        ag_buffer_append(&conn->out, conn_pattern(conn, offset, count).data, (size_t)count);
+        return at_end;
+    }
+    x->offset = offset;
+    x->left = count;
+    x->at_end = at_end;
+    x->step = more_pattern;
+    return THEN_MORE;
 }
 
 enum then answer_pattern(struct conn *conn, uint64_t count, int64_t promised)
 {
-    struct exchange *x = &conn->exchange;
-
     answer_begin(conn, 200);
     answer_end_head(conn, "application/octet-stream", promised);
-    if (x->request.is_head)
-        return THEN_END;
-    x->left = count;
-    if (count > COPIED_MAX) {
-        x->step = more_pattern;
-        return THEN_MORE;
-    }
-    ag_buffer_append(&conn->out, conn_pattern(conn, 0, count).data, (size_t)count);
-    return THEN_END;
+    return answer_pattern_from(conn, 0, count, THEN_END);
+}
+
+bool answer_header_of_query(struct conn *conn, const char *header, const char *name)
+{
+    size_t before = conn->out.size;
+    enum query query;
+
+    ag_buffer_printf(&conn->out, "%s: ", header);
+    query = request_query(&conn->exchange.request, name, &conn->out);
+    if (query == QUERY_FOUND)
+        ag_buffer_text(&conn->out, "\r\n");
+    else
+        conn->out.size = before;
+    return query != QUERY_BROKEN;
+}
+
+bool answer_query_number(const struct conn *conn, const char *name, uint64_t max,
+                         uint64_t if_absent, uint64_t *number)
+{
+    struct ag_buffer text = ag_buffer_empty(NUMBER_TEXT_MAX);
+    enum query query = request_query(&conn->exchange.request, name, &text);
+    char *end = NULL;
+
+    *number = if_absent;
+    if (query == QUERY_FOUND)
+        *number = strtoull(ag_buffer_as_text(&text), &end, 10);
+    query = query == QUERY_FOUND && (text.size == 0 || text.failed || text.data[0] < '0' ||
+                                     text.data[0] > '9' || *end != '\0' || *number > max)
+                ? QUERY_BROKEN
+                : query;
+    ag_buffer_free(&text);
+    return query != QUERY_BROKEN;
+}
+
+enum then answer_bad_query(struct conn *conn)
+{
+    ag_buffer_clear(&conn->out);
+    return answer_say(conn, 400, "bad query: %XX must be a byte and no control character");
 }
 
 enum then answer_json(struct conn *conn, json_t *json)

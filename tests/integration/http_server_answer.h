@@ -41,4 +41,18 @@ enum then answer_json(struct conn *conn, json_t *json);
  * THEN_MORE, with another step, when there is more than one piece. */
 enum then answer_pattern(struct conn *conn, uint64_t count, int64_t promised);
 
+/* Behind the end of the head: `count` bytes of the pattern from `offset` on, then `at_end`. */
+enum then answer_pattern_from(struct conn *conn, uint64_t offset, uint64_t count, enum then at_end);
+
+/* Append a header whose value the query may give. False when the query is broken:
+ * answer_bad_query(). */
+bool answer_header_of_query(struct conn *conn, const char *header, const char *name);
+
+/* A number that the query may give; false when it is none, or beyond `max`. */
+bool answer_query_number(const struct conn *conn, const char *name, uint64_t max,
+                         uint64_t if_absent, uint64_t *number);
+
+/* Instead of what was begun. */
+enum then answer_bad_query(struct conn *conn);
+
 #endif

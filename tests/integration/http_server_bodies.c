@@ -6,20 +6,17 @@
 enum {
     TEXT_LINES = 500,
     TEXT_MAX = 64 << 10,
-    BOMB_BLOCK = 1 << 20,  /* zeros in one block */
-    BOMB_DOUBLINGS = 10,   /* 1,024 blocks, 1 GB */
-    BOMB_MAX = 2 << 20,    /* compressed; it is 1.05 MB */
-    GZIP_WINDOW = 15 + 16, /* zlib's way to say gzip */
-    RAW_WINDOW = -15       /* and deflate without a frame */
+    BOMB_BLOCK = 1 << 20, /* zeros in one block */
+    BOMB_DOUBLINGS = 10,  /* 1,024 blocks, 1 GB */
+    BOMB_MAX = 2 << 20,   /* compressed; it is 1.05 MB */
 };
 
-/* Compress in one go. `flush` is Z_FINISH, or Z_FULL_FLUSH for a block that may be repeated. */
-static void compress_into(struct ag_buffer *out, struct ag_bytes in, int window, int flush)
+void bodies_compress(struct ag_buffer *out, struct ag_bytes in, enum frame frame, int flush)
 {
     z_stream stream = {.next_in = (uint8_t *)in.data, .avail_in = (uInt)in.size};
     int rc;
 
-    if (deflateInit2(&stream, Z_BEST_COMPRESSION, Z_DEFLATED, window, 9, Z_DEFAULT_STRATEGY) !=
+    if (deflateInit2(&stream, Z_BEST_COMPRESSION, Z_DEFLATED, (int)frame, 9, Z_DEFAULT_STRATEGY) !=
         Z_OK) {
         out->failed = true;
         return;
@@ -42,12 +39,26 @@ static void append_le32(struct ag_buffer *out, uint32_t value)
     ag_buffer_append(out, bytes, sizeof bytes);
 }
 
+void bodies_gzip_begin(struct ag_buffer *out)
+{
+    static const uint8_t head[GZIP_HEAD_SIZE] = {0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 2, 255};
+
+    ag_buffer_append(out, head, sizeof head); /* RFC 1952, 2.3 */
+}
+
+void bodies_gzip_end(struct ag_buffer *out, uint64_t crc, uint64_t size)
+{
+    static const uint8_t last_block[] = {3, 0}; /* empty, final */
+
+    ag_buffer_append(out, last_block, sizeof last_block);
+    append_le32(out, (uint32_t)crc);
+    append_le32(out, (uint32_t)size);
+}
+
 /* A fully flushed block refers to nothing before it, so one block repeated is 1 GB without
  * compressing 1 GB; the checksum doubles along. */
 static bool make_bomb(struct ag_buffer *out)
 {
-    static const uint8_t gzip_head[] = {0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 2, 255}; /* RFC 1952, 2.3 */
-    static const uint8_t last_block[] = {3, 0};                                /* empty, final */
     struct ag_buffer block = ag_buffer_empty(BOMB_MAX);
     uint8_t *zeros = calloc(1, BOMB_BLOCK);
     size_t size = BOMB_BLOCK;
@@ -56,18 +67,16 @@ static bool make_bomb(struct ag_buffer *out)
     if (zeros == NULL)
         return false;
     crc = crc32(0, zeros, BOMB_BLOCK);
-    compress_into(&block, ag_bytes_of(zeros, BOMB_BLOCK), RAW_WINDOW, Z_FULL_FLUSH);
+    bodies_compress(&block, ag_bytes_of(zeros, BOMB_BLOCK), FRAME_RAW, Z_FULL_FLUSH);
     free(zeros);
     for (int i = 0; i < BOMB_DOUBLINGS; i++) {
         crc = crc32_combine(crc, crc, (z_off_t)size);
         size *= 2;
     }
-    ag_buffer_append(out, gzip_head, sizeof gzip_head);
+    bodies_gzip_begin(out);
     for (int i = 0; i < 1 << BOMB_DOUBLINGS; i++)
         ag_buffer_append(out, block.data, block.size);
-    ag_buffer_append(out, last_block, sizeof last_block);
-    append_le32(out, (uint32_t)crc);
-    append_le32(out, (uint32_t)size);
+    bodies_gzip_end(out, crc, size);
     out->failed |= block.failed;
     ag_buffer_free(&block);
     return !out->failed;
@@ -87,7 +96,7 @@ bool bodies_init(struct bodies *self)
         self->pattern[i] = (uint8_t)(i % PATTERN_PERIOD);
     for (int i = 1; i <= TEXT_LINES; i++)
         ag_buffer_printf(&self->text, "line %d of a text that is worth compressing\n", i);
-    compress_into(&self->text_gzip, ag_buffer_bytes(&self->text), GZIP_WINDOW, Z_FINISH);
+    bodies_compress(&self->text_gzip, ag_buffer_bytes(&self->text), FRAME_GZIP, Z_FINISH);
     return !self->text.failed && !self->text_gzip.failed && make_bomb(&self->bomb_gzip);
 }
 

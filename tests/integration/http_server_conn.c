@@ -1,5 +1,6 @@
 #include "tests/integration/http_server_conn.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <openssl/err.h>
@@ -16,6 +17,7 @@ enum {
     STEPS_PER_TURN = 16,    /* at most 4 MB */
     READ_SIZE = 2 << 10,    /* a usual request; 5,000 idle connections cost 10 MB */
     UPLOAD_READ_SIZE = 16 << 10,
+    PIECE_SPARE = PATTERN_PIECE_MAX / 4, /* what compressing may add, by zlib's bound */
     KEPT_SIZE = 16 << 10,   /* buffers larger than this are given back after the answer */
     DRAIN_US = 2000 * 1000, /* how long a peer may take to see that we closed */
 };
@@ -60,6 +62,7 @@ void conn_destroy(struct conn **self_p)
     ag_buffer_free(&self->in);
     ag_buffer_free(&self->upload);
     ag_buffer_free(&self->out);
+    ag_buffer_free(&self->piece);
     free(self);
 }
 
@@ -258,6 +261,10 @@ static enum progress on_reading(struct conn *self)
         refusal = request_parse(&x->request, ag_bytes_of(self->in.data, self->head_size));
     if (refusal != 0)
         return refuse(self, refusal);
+    if (self->is_spent) {
+        self->server->stats.unanswered++;
+        return close_in_order(self);
+    }
     routes_choose(x);
     self->body = body_begin(&x->request);
     if (self->body.state == BODY_DONE)
@@ -300,6 +307,7 @@ static enum progress end_exchange(struct conn *self)
     if (self->out.capacity > KEPT_SIZE)
         ag_buffer_free(&self->out);
     ag_buffer_free(&self->upload);
+    ag_buffer_free(&self->piece);
     enter(self, CONN_READING);
     return GO_ON;
 }
@@ -424,6 +432,34 @@ enum then conn_wait(struct conn *self, uint64_t ms)
     return THEN_WAIT;
 }
 
+/* The test that wants to know who was reached may share no address with it. */
+static void note_place(struct server *server, int fd)
+{
+    struct sockaddr_storage here;
+    const struct sockaddr_in6 *in6 = (const void *)&here;
+    socklen_t size = sizeof here;
+    char address[INET6_ADDRSTRLEN] = "?";
+    size_t i = 0;
+
+    if (getsockname(fd, (struct sockaddr *)&here, &size) < 0)
+        return;
+    if (here.ss_family == AF_INET)
+        inet_ntop(AF_INET, &((const struct sockaddr_in *)(const void *)&here)->sin_addr, address,
+                  sizeof address);
+    else if (IN6_IS_ADDR_V4MAPPED(&in6->sin6_addr))
+        inet_ntop(AF_INET, &in6->sin6_addr.s6_addr[12], address, sizeof address);
+    else
+        inet_ntop(AF_INET6, &in6->sin6_addr, address, sizeof address);
+    while (i < server->places_count && strcmp(server->places[i].address, address) != 0)
+        i++;
+    if (i == PLACES_MAX)
+        i--;
+    else if (i == server->places_count)
+        strcpy(server->places[server->places_count++].address,
+               i == PLACES_MAX - 1 ? "others" : address);
+    server->places[i].connections++;
+}
+
 static void conn_new(struct server *server, int fd, SSL_CTX *tls)
 {
     struct conn *self = calloc(1, sizeof *self);
@@ -444,11 +480,13 @@ static void conn_new(struct server *server, int fd, SSL_CTX *tls)
     self->in = ag_buffer_empty(REQUEST_HEAD_MAX + UPLOAD_READ_SIZE);
     self->upload = ag_buffer_empty(UPLOAD_MAX);
     self->out = ag_buffer_empty(OUT_MAX);
+    self->piece = ag_buffer_empty(PATTERN_PIECE_MAX + PIECE_SPARE);
     self->next = server->conns;
     if (self->next != NULL)
         self->next->previous = self;
     server->conns = self;
     server->stats.connections++;
+    note_place(server, fd);
     server->stats.open++;
     watch(self, EPOLLIN);
 }

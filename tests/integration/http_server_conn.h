@@ -12,6 +12,7 @@
 #ifndef TESTS_HTTP_SERVER_CONN_H
 #define TESTS_HTTP_SERVER_CONN_H
 
+#include <netinet/in.h>
 #include <openssl/ssl.h>
 #include <time.h>
 
@@ -24,7 +25,8 @@ enum {
     CONNECTIONS_MAX = 16384, /* what a fleet of workers may open; 5,000 are asked for */
     UPLOAD_MAX = 1 << 20,    /* bytes; what /echo gives back */
     OUT_MAX = 8 << 20, /* bytes; one piece of an answer: an upload whose bytes are all escaped */
-    ROUTES_MAX = 40,   /* what has a count of its own in /stats */
+    ROUTES_MAX = 64,   /* what has a count of its own in /stats */
+    PLACES_MAX = 64,   /* so have our addresses that were connected to */
 };
 
 struct conn;
@@ -43,6 +45,7 @@ struct source {
     X(requests)       /* understood, ever */                                                       \
     X(answering)      /* requests without their whole answer, now */                               \
     X(aborted)        /* answers that the peer did not wait for, ever */                           \
+    X(unanswered)     /* requests that met /stale's end of their connection, ever */               \
     X(bad_requests)   /* refused as not HTTP or beyond our bounds, ever */                         \
     X(tls_handshakes) /* completed, ever */                                                        \
     X(tls_failures)   /* handshakes that were not, ever */
@@ -53,6 +56,12 @@ struct stats {
 #undef X
 };
 
+/* An address of ours, and how often it was connected to. */
+struct place {
+    char address[INET6_ADDRSTRLEN]; /* IPv4 as such on a socket for both */
+    uint64_t connections;
+};
+
 struct server {
     int epoll_fd;
     size_t connections_max;
@@ -60,6 +69,9 @@ struct server {
     struct bodies bodies;
     struct flaky_keys flaky;
     uint64_t route_counts[ROUTES_MAX];
+    struct place places[PLACES_MAX]; /* the last one counts for all that have no room */
+    size_t places_count;
+    size_t robots;      /* what /robots.txt says, see http_server_robots.c */
     struct conn *conns; /* all that are open */
     struct stats stats;
     bool is_stopping;
@@ -77,18 +89,20 @@ enum then {
 
 typedef enum then step_fn(struct conn *conn);
 
-/* One request and how far its answer is. The last four are the step's own. */
+/* One request and how far its answer is. The last five are the step's own. */
 struct exchange {
     struct request request; /* borrows from conn->in */
     const struct route *route;
     step_fn *step;
     struct ag_bytes text; /* the argument in the path that is not a number */
+    struct ag_bytes rest; /* what is left of the path, from its slash on */
     uint64_t numbers[2];  /* those that are; 0 if absent */
     unsigned numbers_count;
     enum then then;
     int64_t due_us;
     unsigned turn;
     uint64_t offset, left, chunk_left;
+    enum then at_end;
 };
 
 enum conn_state { CONN_HANDSHAKE, CONN_READING, CONN_UPLOAD, CONN_ANSWERING, CONN_DRAINING };
@@ -104,13 +118,15 @@ struct conn {
     uint32_t watched; /* what epoll was told */
     uint32_t wanted;  /* what we wait for; less than `watched` when that is not worth a call */
     bool may_read;    /* there may be bytes; a read that would only say EAGAIN is saved */
+    bool is_spent;    /* closed without a word when there is another request */
     struct ag_buffer in;
     size_t in_scanned, head_size;
     struct body body;
     struct ag_buffer upload; /* the request's body if its route keeps it */
     struct ag_buffer out;
     size_t out_sent;
-    struct ag_bytes span; /* lent by the step, sent behind `out`; outlives the exchange */
+    struct ag_buffer piece; /* for a step that lends the same bytes again and again */
+    struct ag_bytes span;   /* lent by the step, sent behind `out`; outlives the exchange */
     struct exchange exchange;
 };
 

@@ -1,5 +1,7 @@
 #include "tests/integration/http_server_routes.h"
 
+#include <inttypes.h>
+
 #include "tests/integration/http_server_answer.h"
 #include "tests/integration/http_server_serve.h"
 
@@ -12,7 +14,7 @@ enum {
 
 #define BYTES_MAX (INT64_C(1) << 50) /* no test waits for more */
 
-static step_fn serve_stats;
+static step_fn serve_stats, serve_count;
 
 static enum then serve_missing(struct conn *conn)
 {
@@ -33,6 +35,22 @@ enum then routes_refuse(struct conn *conn)
 
 #define FLAKY_HELP "/N/KEY[?retry_after=S]: 503 for the first N requests with KEY, then 200"
 #define STATUS_HELP "/N[?retry_after=S]: that status; 1xx is followed by 200"
+
+#define REDIRECT_HELP "/N[/STATUS]: N hops (302), then 200"
+#define REDIRTO_HELP "/URL or ?url=URL[&status=N] (%XX): to URL"
+#define REDIRBAD_HELP "/NAME: to nothing that is a URL: " REDIRBAD_NAMES
+#define RANGE_HELP                                                                                 \
+    "/BYTES[/ETAG][?cut=N&times=M&key=K&as=NAME]: by Range and If-Range; cut after N bytes the "   \
+    "first (M) times with K; NAME: " RANGE_NAMES
+#define PAGES_HELP "/N/OF[?next=URL]: JSON with links to the next; the last leads to URL"
+#define SETCOOKIE_HELP "/NAME/VALUE[?with=ATTRIBUTES][&url=URL]: a cookie, 302 if there is URL"
+#define ROBOTS_TXT_HELP ": as robots-NAME.test for Host: robots-NAME.test; NAME: " ROBOTS_NAMES
+#define SETROBOTS_HELP "/NAME: for other hosts /robots.txt is that of NAME from now on"
+#define TYPE_HELP "[/MEDIA]: that Content-Type, or none"
+#define BOMB_HELP "/RATIO[/MB]: gzip of about RATIO to 1 that becomes MB (16) megabytes"
+#define ENCODED_HELP "/NAME: the text of /gzip otherwise; NAME: " ENCODED_NAMES
+#define RAW_HELP "/NAME: odd heads and framing; NAME: " RAW_NAMES
+#define STALE_HELP ": 200; the next request on this connection is not answered but closed"
 
 /* How a path is read: its first segment is the name, then come arguments as `shape` tells:
  * N a number, n one that may be absent, T a text of one segment, * all that is left. Of several
@@ -76,9 +94,19 @@ static const struct route routes[] = {
     {"flaky", "NT", serve_flaky, {INT32_MAX}, {0}, FLAKY_HELP, false},
     {"flaky", "TNn", serve_flaky, {INT32_MAX, INT32_MAX}, {0}, NULL, false}, /* KEY/N[/S] */
     {"status", "N", serve_status, {999}, {0}, STATUS_HELP, false},
-    {"redirect", "N", serve_redirect, {BYTES_MAX}, {0}, "/N: N hops, then 200", false},
+    {"redirect", "Nn", serve_redirect, {BYTES_MAX, 399}, {0, 302}, REDIRECT_HELP, false},
     {"redirloop", "", serve_redirloop, {0}, {0}, ": to itself", false},
-    {"redirto", "*", serve_redirto, {0}, {0}, "/URL or ?url=URL (%XX): to URL", false},
+    {"redirto", "*", serve_redirto, {0}, {0}, REDIRTO_HELP, false},
+    {"redirbad", "T", serve_redirbad, {0}, {0}, REDIRBAD_HELP, false},
+    {"range", "N", serve_range, {BYTES_MAX}, {0}, RANGE_HELP, false},
+    {"range", "NT", serve_range, {BYTES_MAX}, {0}, NULL, false}, /* BYTES/ETAG */
+    {"pages", "NN", serve_pages, {INT32_MAX, INT32_MAX}, {0}, PAGES_HELP, false},
+    {"setcookie", "T*", serve_setcookie, {0}, {0}, SETCOOKIE_HELP, false},
+    {"cookies", "", serve_cookies, {0}, {0}, ": the cookies of the request as JSON", false},
+    {"robots.txt", "", serve_robots_txt, {0}, {0}, ROBOTS_TXT_HELP, false},
+    {"robots", "T", serve_robots, {0}, {0}, "/NAME: what the host robots-NAME.test says", false},
+    {"setrobots", "T", serve_setrobots, {0}, {0}, SETROBOTS_HELP, false},
+    {"type", "*", serve_type, {0}, {0}, TYPE_HELP, false},
     {"etag", "", serve_etag, {0}, {0}, ": ETag \"v1\"; 304 if the client has it", false},
     {"hdrs", "n", serve_hdrs, {HEADERS_MAX}, {100}, "[/N]: N headers; else 100", false},
     {"hdrsize",
@@ -90,8 +118,11 @@ static const struct route routes[] = {
      false},
     {"gzip", "", serve_gzip, {0}, {0}, ": a text, compressed if the client accepts it", false},
     {"bomb", "", serve_bomb, {0}, {0}, ": 1 MB of gzip that becomes 1 GB of zeros", false},
+    {"bomb", "Nn", serve_ratio, {1000, 1024}, {0, 16}, BOMB_HELP, false},
+    {"encoded", "T", serve_encoded, {0}, {0}, ENCODED_HELP, false},
     {"echo", "*", serve_echo, {0}, {0}, ": the request as JSON", true},
     {"stats", "", serve_stats, {0}, {0}, ": what happened so far, as JSON", false},
+    {"count", "T", serve_count, {0}, {0}, "/NAME: how often /NAME was asked for", false},
     {"chunkcut", "", serve_chunkcut, {0}, {0}, ": chunked, closed in the middle of a chunk", false},
     {"badlen", "", serve_badlen, {0}, {0}, ": half of the Content-Length, then close", false},
     {"overlen", "", serve_overlen, {0}, {0}, ": twice the Content-Length, kept open", false},
@@ -100,6 +131,8 @@ static const struct route routes[] = {
     {"reset", "", serve_reset, {0}, {0}, ": RST instead of an answer", false},
     {"resetmid", "", serve_resetmid, {0}, {0}, ": RST in the body", false},
     {"hang", "", serve_hang, {0}, {0}, ": no answer, ever", false},
+    {"raw", "T", serve_raw, {0}, {0}, RAW_HELP, false},
+    {"stale", "", serve_stale, {0}, {0}, STALE_HELP, false},
     {"hanghead", "", serve_hanghead, {0}, {0}, ": half of the headers, then nothing", false},
     /* These are no paths; they are here to be counted. */
     {"(404)", "*", serve_missing, {0}, {0}, NULL, false},
@@ -163,10 +196,13 @@ static bool parse_arguments(struct exchange *x, const struct route *route, struc
     struct ag_bytes segment;
 
     x->numbers_count = 0;
+    x->rest = ag_bytes_of(NULL, 0);
     memcpy(x->numbers, route->number_if_absent, sizeof x->numbers);
     for (const char *kind = route->shape; *kind != '\0'; kind++) {
-        if (*kind == '*')
+        if (*kind == '*') {
+            x->rest = rest;
             return true;
+        }
         if (!next_segment(&rest, &segment))
             return *kind == 'n';
         if (*kind == 'T')
@@ -197,7 +233,7 @@ void routes_choose(struct exchange *x)
 static enum then serve_stats(struct conn *conn)
 {
     const struct stats *stats = &conn->server->stats;
-    json_t *json = json_object(), *paths = json_object();
+    json_t *json = json_object(), *paths = json_object(), *places = json_object();
 
 #define X(name) json_object_set_new(json, #name, json_integer((json_int_t)stats->name));
     STATS(X)
@@ -210,5 +246,25 @@ static enum then serve_stats(struct conn *conn)
                             json_integer(others + (json_int_t)conn->server->route_counts[i]));
     }
     json_object_set_new(json, "paths", paths);
+    for (size_t i = 0; i < conn->server->places_count; i++)
+        json_object_set_new(places, conn->server->places[i].address,
+                            json_integer((json_int_t)conn->server->places[i].connections));
+    json_object_set_new(json, "connections_at", places);
     return answer_json(conn, json);
+}
+
+static enum then serve_count(struct conn *conn)
+{
+    struct ag_bytes name = conn->exchange.text;
+    bool is_known = false;
+    uint64_t count = 0;
+    char line[32];
+
+    for (int i = 0; i < ROUTES_COUNT; i++)
+        if (ag_bytes_are(name, routes[i].name)) {
+            is_known = true;
+            count += conn->server->route_counts[i];
+        }
+    snprintf(line, sizeof line, "%" PRIu64, count);
+    return is_known ? answer_say(conn, 200, line) : serve_missing(conn);
 }

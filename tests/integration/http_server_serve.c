@@ -12,28 +12,6 @@ enum {
     PIECE_SIZE = 64 << 10, /* how much of a chunked body is made at once */
 };
 
-/* Append a header whose value the query may give. False when the query is broken: bad_query(). */
-static bool header_of_query(struct conn *conn, const char *header, const char *name)
-{
-    size_t before = conn->out.size;
-    enum query query;
-
-    ag_buffer_printf(&conn->out, "%s: ", header);
-    query = request_query(&conn->exchange.request, name, &conn->out);
-    if (query == QUERY_FOUND)
-        ag_buffer_text(&conn->out, "\r\n");
-    else
-        conn->out.size = before;
-    return query != QUERY_BROKEN;
-}
-
-/* Instead of what was begun. */
-static enum then bad_query(struct conn *conn)
-{
-    ag_buffer_clear(&conn->out);
-    return answer_say(conn, 400, "bad query: %XX must be a byte and no control character");
-}
-
 /* ---- those that behave ---------------------------------------------------------------------- */
 
 enum then serve_page(struct conn *conn)
@@ -174,52 +152,9 @@ enum then serve_status(struct conn *conn)
         answer_end_head(conn, NULL, 0);
         return THEN_END;
     }
-    if (!header_of_query(conn, "Retry-After", "retry_after"))
-        return bad_query(conn);
+    if (!answer_header_of_query(conn, "Retry-After", "retry_after"))
+        return answer_bad_query(conn);
     return answer_text(conn, answer_reason(status));
-}
-
-enum then serve_redirect(struct conn *conn)
-{
-    uint64_t hops = conn->exchange.numbers[0];
-
-    if (hops == 0)
-        return answer_say(conn, 200, "arrived");
-    answer_begin(conn, 302);
-    ag_buffer_printf(&conn->out, "Location: /redirect/%" PRIu64 "\r\n", hops - 1);
-    return answer_text(conn, "go on");
-}
-
-enum then serve_redirloop(struct conn *conn)
-{
-    answer_begin(conn, 302);
-    ag_buffer_text(&conn->out, "Location: /redirloop\r\n");
-    return answer_text(conn, "and again");
-}
-
-/* The target stands in the path, verbatim and with the query, for it may need one; or in ?url=. */
-enum then serve_redirto(struct conn *conn)
-{
-    static const char prefix[] = "/redirto/";
-    struct ag_bytes target = conn->exchange.request.target;
-
-    size_t head_size;
-
-    answer_begin(conn, 302);
-    head_size = conn->out.size;
-    if (conn->exchange.request.path.size >= sizeof prefix) {
-        ag_buffer_text(&conn->out, "Location: ");
-        ag_buffer_append(&conn->out, target.data + sizeof prefix - 1,
-                         target.size - sizeof prefix + 1);
-        ag_buffer_text(&conn->out, "\r\n");
-    } else if (!header_of_query(conn, "Location", "url")) {
-        return bad_query(conn);
-    }
-    if (conn->out.size == head_size) {
-        ag_buffer_clear(&conn->out);
-        return answer_say(conn, 400, "redirect to what?");
-    }
-    return answer_text(conn, "elsewhere");
 }
 
 enum then serve_etag(struct conn *conn)
@@ -344,8 +279,8 @@ enum then serve_flaky(struct conn *conn)
     answer_begin(conn, 503);
     if (x->numbers_count > 1)
         ag_buffer_printf(&conn->out, "Retry-After: %" PRIu64 "\r\n", x->numbers[1]);
-    else if (!header_of_query(conn, "Retry-After", "retry_after"))
-        return bad_query(conn);
+    else if (!answer_header_of_query(conn, "Retry-After", "retry_after"))
+        return answer_bad_query(conn);
     return answer_text(conn, "not yet");
 }
 

@@ -1,6 +1,7 @@
 /* test_http_server.c - an HTTP server that misbehaves on request, for the tests of clients.
  *
- * One thread, one epoll set, 127.0.0.1 only. Start here: `test-http-server --help`, or
+ * One thread, one epoll set, 127.0.0.1 unless told otherwise. Start here: `test-http-server
+ * --help`, or
  *
  *     /  /page/N  /page/NAME        small HTML pages; those with a number link to the next
  *     /bytes/N                      N bytes of a pattern: the one at offset i is i % 251
@@ -12,13 +13,25 @@
  *                                   (also /flaky/KEY/N[/S] where KEY is not a number)
  *     /status/N[?retry_after=S]     that status, with Retry-After: S, seconds or a date in %XX;
  *                                   1xx is followed by 200
- *     /redirect/N  /redirloop       302: N hops and then 200, for ever
- *     /redirto/URL  /redirto?url=   302 to URL, verbatim, or with %XX resolved
+ *     /redirect/N[/STATUS]          302, or STATUS: N hops and then 200
+ *     /redirloop                    302 for ever
+ *     /redirto/URL  /redirto?url=   302 to URL, verbatim, or with %XX resolved and &status=N
+ *     /redirbad/NAME                302 to what is no URL
  *     /etag                         ETag "v1"; 304 to whoever has it (If-None-Match)
+ *     /range/BYTES[/ETAG]           by Range and If-Range, rightly or not (?as=), cut (?cut=&key=)
+ *     /pages/N/OF[?next=URL]        JSON with Link headers to the next page; the last leads to URL
+ *     /setcookie/NAME/VALUE         a cookie, with a redirect if there is ?url=
+ *     /cookies                      those of the request, as JSON
+ *     /robots.txt                   as the Host robots-NAME.test says, or as /setrobots/NAME did
+ *     /type[/MEDIA]                 that content type, or none
  *     /hdrs[/N]  /hdrsize[/BYTES]   N headers (100), one header of BYTES (128 KB)
  *     /gzip  /bomb                  a compressed text, if accepted; 1 MB that becomes 1 GB, always
+ *     /bomb/RATIO[/MB]              one of a chosen strength
+ *     /encoded/NAME                 the text compressed otherwise, or wrongly
  *     /echo                         the request as JSON: method, path, headers, body
- *     /stats                        what happened so far, as JSON; what is open and was aborted
+ *     /stats                        what happened so far, as JSON; what is open and was aborted;
+ *                                   which of our addresses were connected to
+ *     /count/NAME                   how often /NAME was asked for
  *
  * and those that misbehave, in brackets what curl makes of them:
  *
@@ -27,9 +40,12 @@
  *     /garbage  /empty              no HTTP; closed without a word (1, 52)
  *     /reset  /resetmid             RST instead of an answer, in the body (56, 56)
  *     /hang  /hanghead              no answer; half a head, then nothing (28, 28)
+ *     /stale                        200, and the next request on the connection is closed upon
+ *     /raw/NAME                     odd heads and framing, byte for byte
  *
  * Certificates are made at each start; three of the four HTTPS ports must not be trusted (60).
  */
+#include <arpa/inet.h>
 #include <errno.h>
 #include <getopt.h>
 #include <limits.h>
@@ -62,6 +78,7 @@ enum {
 struct options {
     uint16_t port, tls_port; /* 0: any */
     const char *port_file;   /* NULL: none */
+    const char *address;     /* NULL: 127.0.0.1 */
     bool is_with_parent;
 };
 
@@ -88,15 +105,17 @@ struct program {
 
 static void print_help(FILE *out)
 {
-    fputs("Usage: test-http-server [--port N] [--tls-port N] [--port-file FILE] [--with-parent]\n"
+    fputs("Usage: test-http-server [--port N] [--tls-port N] [--address ADDRESS]\n"
+          "                        [--port-file FILE] [--with-parent]\n"
           "\n"
-          "An HTTP/1.1 server on 127.0.0.1 that misbehaves on request.\n"
+          "An HTTP/1.1 server that misbehaves on request.\n"
+          "  --address ADDRESS where it listens, instead of on 127.0.0.1; :: is everywhere\n"
           "  --port N          where plain HTTP listens; 0, the default, takes any\n"
           "  --tls-port N      where HTTPS with a good certificate listens; 0, the default: any\n"
           "  --port-file FILE  write the lines below to FILE as well, all at once\n"
           "  --with-parent     end when the process that started this one does\n"
           "\n"
-          "When it is ready it prints \"http 127.0.0.1:PORT\", the same for https,\n"
+          "When it is ready it prints \"http ADDRESS:PORT\", the same for https,\n"
           "https-selfsigned, https-expired, https-wrongname and refused (where nobody listens),\n"
           "and last \"ca FILE\", the CA of the good certificate. It ends on SIGTERM and SIGINT.\n"
           "\n"
@@ -125,6 +144,7 @@ static int parse_options(struct options *self, int argc, char **argv)
         {"port", required_argument, NULL, 'p'},
         {"tls-port", required_argument, NULL, 't'},
         {"port-file", required_argument, NULL, 'f'},
+        {"address", required_argument, NULL, 'a'},
         {"with-parent", no_argument, NULL, 'w'},
         {"help", no_argument, NULL, 'h'},
         {0},
@@ -143,6 +163,9 @@ static int parse_options(struct options *self, int argc, char **argv)
             break;
         case 'f':
             self->port_file = optarg;
+            break;
+        case 'a':
+            self->address = optarg;
             break;
         case 'w':
             self->is_with_parent = true;
@@ -195,15 +218,40 @@ static int watch(struct program *self, int fd, struct source *source,
 
 /* ---- building up ---------------------------------------------------------------------------- */
 
-/* Bind to 127.0.0.1, listen unless nobody shall, and announce it as `name`. */
+/* Sets its port later, which stands at the same place for both families. */
+static int parse_address(const char *text, struct sockaddr_storage *out, socklen_t *size,
+                         struct argosy_error *err)
+{
+    struct sockaddr_in *in = (void *)out;
+    struct sockaddr_in6 *in6 = (void *)out;
+
+    *out = (struct sockaddr_storage){0};
+    if (inet_pton(AF_INET, text, &in->sin_addr) == 1) {
+        in->sin_family = AF_INET;
+        *size = sizeof *in;
+    } else if (inet_pton(AF_INET6, text, &in6->sin6_addr) == 1) {
+        in6->sin6_family = AF_INET6;
+        *size = sizeof *in6;
+    } else {
+        return ag_fail(err, ARGOSY_EINVAL, "--address: '%s' is no address", text);
+    }
+    return 0;
+}
+
+/* Bind to the address, listen unless nobody shall, and announce it as `name`. */
 static int open_port(struct program *self, const char *name, uint16_t port, bool is_listening,
                      int *fd_out, struct argosy_error *err)
 {
-    struct sockaddr_in address = {
-        .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t size = sizeof address;
-    int yes = 1, fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    const char *text = self->options.address != NULL ? self->options.address : "127.0.0.1";
+    struct sockaddr_storage address;
+    struct sockaddr_in *in = (void *)&address; /* sin6_port is where sin_port is */
+    socklen_t size;
+    int yes = 1, fd, rc = parse_address(text, &address, &size, err);
 
+    if (rc < 0)
+        return rc;
+    in->sin_port = htons(port);
+    fd = socket(address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     *fd_out = fd;
     /* TCP_NODELAY is inherited by what is accepted. */
     if (fd < 0 || (port != 0 && setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes) < 0) ||
@@ -212,7 +260,9 @@ static int open_port(struct program *self, const char *name, uint16_t port, bool
         (is_listening && listen(fd, BACKLOG) < 0) ||
         getsockname(fd, (struct sockaddr *)&address, &size) < 0)
         return ag_fail(err, ARGOSY_EIO, "%s: cannot use port %u: %s", name, port, strerror(errno));
-    ag_buffer_printf(&self->announcement, "%s 127.0.0.1:%u\n", name, ntohs(address.sin_port));
+    ag_buffer_printf(&self->announcement,
+                     address.ss_family == AF_INET6 ? "%s [%s]:%u\n" : "%s %s:%u\n", name, text,
+                     ntohs(in->sin_port));
     return 0;
 }
 

@@ -193,6 +193,159 @@ is 'the bomb is small' yes \
     "$([ "$(wc -c <"$directory/bomb.gz")" -lt 1200000 ] && echo yes || echo no)"
 is 'the bomb is large' 1073741824 "$(gzip -dc "$directory/bomb.gz" | wc -c | tr -d ' ')"
 
+# ---- a bomb of a chosen strength ------------------------------------------------------------------
+for ratio in 1 20 300 1000; do
+    ask "$http/bomb/$ratio/8" >"$directory/bomb.gz"
+    is "/bomb/$ratio is large" 8388608 "$(gzip -dc "$directory/bomb.gz" | wc -c | tr -d ' ')"
+    got=$((8388608 / $(wc -c <"$directory/bomb.gz")))
+    is "/bomb/$ratio has that ratio ($got)" yes \
+        "$([ $got -ge $((ratio * 8 / 10)) ] && [ $got -le $((ratio * 12 / 10)) ] && echo yes || echo no)"
+done
+is '/bomb/RATIO has a bound' '400 0' "$(status "$http/bomb/2000")"
+is '/bomb/0' '400 0' "$(status "$http/bomb/0")"
+
+# ---- encodings, in brackets what curl makes of them -------------------------------------------------
+text=$(ask "$http/gzip" | cksum)
+for name in deflate deflate-raw x-gzip twice five trailing; do
+    is "/encoded/$name" "$text" "$(ask --compressed "$http/encoded/$name" | cksum)"
+done
+is '/encoded/plain' '200 61' "$(status --compressed "$http/encoded/plain")"
+is '/encoded/badcrc' '200 61' "$(status --compressed "$http/encoded/badcrc")"
+is '/encoded/garbage' '200 61' "$(status --compressed "$http/encoded/garbage")"
+is '/encoded/truncated is whole on the wire' '200 0' "$(status "$http/encoded/truncated")"
+is '/encoded/truncated' yes "$(ask --compressed "$http/encoded/truncated" | wc -c |
+    awk '{ print ($1 < 22000 ? "yes" : $1) }')"
+is '/encoded/empty' 0 "$(ask "$http/encoded/empty" | wc -c | tr -d ' ')"
+has '/encoded/unknown' '^Content-Encoding: x-unknown$' "$(head_of "$http/encoded/unknown")"
+is '/encoded/nonsense' '404 0' "$(status "$http/encoded/nonsense")"
+
+# ---- /range -----------------------------------------------------------------------------------------
+ask "$http/bytes/300000" >"$directory/whole"
+part() { # path, range, more for curl: status, Content-Range, and whether the bytes are those
+    path=$1 range=$2
+    shift 2
+    head=$(ask --dump-header - --output "$directory/part" -H "Range: bytes=$range" "$@" "$http$path" |
+        tr -d '\r')
+    printf '%s' "$(echo "$head" | sed -n 's/^HTTP.1.1 \([0-9]*\).*/\1/p;s/^Content-Range: / /p' | tr -d '\n')"
+}
+same() { tail -c "+$(($1 + 1))" "$directory/whole" | head -c "$2" | cmp -s - "$directory/part" && echo same; }
+is '/range' '200' "$(part /range/300000 none)"
+is '/range: its bytes' same "$(same 0 300000)"
+has '/range: its version' '^ETag: "v0"$' "$(head_of "$http/range/5")"
+has '/range: a version of choice' '^ETag: "mine-0"$' "$(head_of "$http/range/5/mine")"
+has '/range: its age' '^Last-Modified: Sat, 01 Jan 2022 00:00:00 GMT$' "$(head_of "$http/range/5")"
+is '/range from' '206 bytes 100000-299999/300000' "$(part /range/300000 100000-)"
+is '/range from: its bytes' same "$(same 100000 200000)"
+is '/range from to' '206 bytes 10-19/300000' "$(part /range/300000 10-19)"
+is '/range from to: its bytes' same "$(same 10 10)"
+is '/range beyond its end' '206 bytes 10-299999/300000' "$(part /range/300000 10-999999)"
+is '/range the last' '206 bytes 299990-299999/300000' "$(part /range/300000 -10)"
+is '/range the last: its bytes' same "$(same 299990 10)"
+is '/range of nothing' '416 bytes */300000' "$(part /range/300000 300000-)"
+is '/range of several' '200' "$(part /range/300000 0-1,5-6)"
+is '/range in disorder' '200' "$(part /range/300000 5-4)"
+is '/range if the same' '206 bytes 5-9/10' "$(part /range/10 5- -H 'If-Range: "v0"')"
+is '/range if as old' '206 bytes 5-9/10' \
+    "$(part /range/10 5- -H 'If-Range: Sat, 01 Jan 2022 00:00:00 GMT')"
+is '/range if another' '200' "$(part /range/10 5- -H 'If-Range: "v1"')"
+is '/range if weak' '200' "$(part '/range/10?as=weak' 5- -H 'If-Range: W/"v0"')"
+is '/range known' '304 0' "$(status -H 'If-None-Match: "v0"' "$http/range/10")"
+is '/range no newer' '304 0' \
+    "$(status -H 'If-Modified-Since: Sat, 01 Jan 2022 00:00:00 GMT' "$http/range/10")"
+is '/range cut' '200 18' "$(status "$http/range/300000?cut=100000&key=a")"
+is '/range cut once' '200 0' "$(status "$http/range/300000?cut=100000&key=a")"
+is '/range cut for each key' '200 18' "$(status "$http/range/300000?cut=100000&key=b")"
+ask -o "$directory/part" "$http/range/300000?cut=100000&key=c" || true
+is '/range: what is cut off is the end' same "$(same 0 100000)"
+is '/range cut in a part' '206 bytes 100000-299999/300000' \
+    "$(part '/range/300000?cut=50&key=d' 100000- || true)"
+is '/range cut in a part: its bytes' same "$(same 100000 50)"
+is '/range cut twice' '206 18 206 18 206 0' "$(for _ in 1 2 3; do
+    status -r 1- "$http/range/9999?cut=8000&times=2&key=e"; printf ' '; done | sed 's/ $//')"
+is '/range ignored' '200' "$(part '/range/10?as=ignore' 5-)"
+is '/range other' '206 bytes 4-9/10' "$(part '/range/10?as=other' 5-)"
+is '/range other: its bytes' same "$(same 4 6)"
+is '/range total' '206 bytes 5-9/11' "$(part '/range/10?as=total' 5-)"
+is '/range bare' '206' "$(part '/range/10?as=bare' 5-)"
+is '/range 416' '416 bytes */10' "$(part '/range/10?as=416' 5-)"
+is '/range plain' '' "$(head_of "$http/range/10?as=plain" | grep -i -e etag -e last-mod || true)"
+has '/range newetag' '^ETag: "v0"$' "$(head_of "$http/range/10?as=newetag&key=f")"
+has '/range newetag again' '^ETag: "v1"$' "$(head_of "$http/range/10?as=newetag&key=f")"
+is '/range newetag: other bytes' no \
+    "$(ask "$http/range/300000?as=newetag&key=f" | cmp -s - "$directory/whole" && echo yes || echo no)"
+for query in cut=x cut= as=nothing times=-1; do
+    is "/range?$query" '400 0' "$(status "$http/range/10?$query")"
+done
+
+# ---- redirects, pages, cookies ----------------------------------------------------------------------
+for code in 301 302 303 307 308; do
+    has "/redirto with $code" "^HTTP/1.1 $code " "$(head_of "$http/redirto?url=/x&status=$code")"
+    is "/redirect with $code" '200 2' "$(ask --location --output "$directory/ignored" \
+        --write-out '%{http_code} %{num_redirects}' "$http/redirect/2/$code")"
+done
+is '/redirto with 200' '400 0' "$(status "$http/redirto?url=/x&status=200")"
+is '/redirect with 200' '400 0' "$(status "$http/redirect/2/200")"
+has '/redirto a fragment' '^Location: http://u:p@h/x#f$' "$(head_of "$http/redirto?url=http://u:p%40h/x%23f")"
+has '/redirto nothing' '^Location: $' "$(head_of "$http/redirto?url=")"
+is '/redirbad/none' '' "$(head_of "$http/redirbad/none" | grep -i location || true)"
+is '/redirbad/two' 2 "$(head_of "$http/redirbad/two" | grep -c '^Location: ')"
+has '/redirbad/control' "^Location: /bytes/$(printf '\001\037\177')$" "$(head_of "$http/redirbad/control")"
+has '/redirbad/backslash' '^Location: http:\\\\127' "$(head_of "$http/redirbad/backslash")"
+has '/redirbad/long is too much for curl' '^302 \(27\|100\)$' "$(status "$http/redirbad/long")"
+has '/pages links on' '</pages/2/3>; rel="next"$' "$(head_of "$http/pages/1/3")"
+has '/pages links back too' '</pages/1/3>; rel="prev", </pages/3/3>; rel="next"$' \
+    "$(head_of "$http/pages/2/3")"
+has '/pages ends' '</pages/2/3>; rel="prev"$' "$(head_of "$http/pages/3/3")"
+has '/pages goes on elsewhere' '<http://other/x>; rel="next"$' \
+    "$(head_of "$http/pages/3/3?next=http://other/x")"
+has '/pages keeps its query' '</pages/2/3?next=/a>; rel="next"$' "$(head_of "$http/pages/1/3?next=/a")"
+has '/pages is JSON' '^{"page": 2, "of": 3, "items": \[4, 5\]}$' "$(ask "$http/pages/2/3")"
+has '/setcookie' '^Set-Cookie: a=b/c; Path=/x$' "$(head_of "$http/setcookie/a/b/c?with=Path=/x")"
+is '/setcookie and go' '200 1' "$(ask --location --cookie-jar "$directory/jar" -b '' -o "$directory/got" \
+    --write-out '%{http_code} %{num_redirects}' "$http/setcookie/a/b?url=/cookies&with=Path=/")"
+has '/cookies' '"a": "b"' "$(cat "$directory/got")"
+has '/cookies, two' '"c": "d=e"' "$(ask -H 'Cookie: a=b; c=d=e' "$http/cookies")"
+is '/cookies, none' '{}' "$(ask "$http/cookies")"
+
+# ---- /robots.txt --------------------------------------------------------------------------------------
+before=$(ask "$http/count/robots.txt")
+is '/robots.txt' '404 0' "$(status "$http/robots.txt")"
+is '/robots.txt by host' 'Disallow: /' "$(ask -H 'Host: robots-deny.test:80' "$http/robots.txt" | tail -1)"
+for code in 401 404 500 503; do
+    is "/robots.txt by host $code" "$code 0" "$(status -H "Host: robots-$code.test" "$http/robots.txt")"
+done
+is '/robots.txt is slow' '000 28' "$(status --max-time 1 -H 'Host: robots-slow.test' "$http/robots.txt")"
+is '/robots.txt has moved' 'Disallow: /' \
+    "$(ask --location -H 'Host: robots-moved.test' "$http/robots.txt" | tail -1)"
+is '/robots.txt goes round' '302 47' "$(status --location --max-redirs 5 "$http/robots/loop")"
+is '/robots.txt is huge' yes "$(ask "$http/robots/huge" | wc -c | awk '{ print ($1 > 600000 ? "yes" : $1) }')"
+ask "$http/setrobots/allow" >"$directory/ignored"
+has '/robots.txt was set' '^Disallow:$' "$(ask "$http/robots.txt")"
+is '/setrobots/nonsense' '404 0' "$(status "$http/setrobots/nonsense")"
+is '/robots.txt is counted' 9 "$(($(ask "$http/count/robots.txt") - before))"
+is '/count/nonsense' '404 0' "$(status "$http/count/nonsense")"
+
+# ---- odd heads and framing, in brackets what curl makes of them ----------------------------------------
+for name in fold interim interim-many http10 nolength closed close trailers extensions noreason; do
+    has "/raw/$name" '^\(hello\|at last\)$' "$(ask "$http/raw/$name")"
+done
+for row in badchunk:56 hugechunk:56 neglength:8 status4:1 nul:8; do
+    has "/raw/${row%:*}" " ${row#*:}\$" "$(status "$http/raw/${row%:*}")"
+done
+is '/raw/fold' 'X-Fold: one two	three' "$(head_of "$http/raw/fold" | tr -d '\n' |
+    sed 's/.*\(X-Fold.*\)Content-L.*/\1/')"
+has '/raw/trailers' '^X-Trailer: late$' "$(head_of "$http/raw/trailers")"
+has '/raw/interim' '^HTTP/1.1 102 Processing$' "$(head_of "$http/raw/interim")"
+is '/raw/nonsense' '404 0' "$(status "$http/raw/nonsense")"
+has '/type' '^Content-Type: text/html;charset=utf-8$' "$(head_of "$http/type/text/html;charset=utf-8")"
+is '/type of nothing' '' "$(head_of "$http/type" | grep -i content-type || true)"
+is '/type: its body' hello "$(ask "$http/type/a/b")"
+# curl asks once more, on a connection of its own.
+is '/stale' 3 "$(ask --write-out '%{num_connects}\n' -o "$directory/1" "$http/stale" \
+    -o "$directory/2" "$http/bytes/5" -o "$directory/3" "$http/stale" -o "$directory/4" "$http/stale" |
+    awk '{ n += $1 } END { print n }')"
+is '/stale: what was not answered' 2 "$(stat_of unanswered)"
+
 # ---- /echo --------------------------------------------------------------------------------------
 echo=$(ask -X PUT -H 'X-One: first' -H 'X-One: second' --data-binary 'body "text"' "$http/echo/a?b=c")
 has 'echo gives the method' '"method": "PUT"' "$echo"
@@ -270,6 +423,7 @@ after=$(stat_of connections)
 # About fifty: curl 8 opens some more.
 is 'two hundred transfers share fifty connections' yes \
     "$([ $((after - before)) -le 100 ] && echo yes || echo "$((after - before))")"
+is 'our addresses are counted' "$(stat_of connections)" "$(($(stat_of 127.0.0.1) - 1))"
 is 'the paths are counted' 207 "$(stat_of delay)"
 
 # ---- bad usage, and the end ---------------------------------------------------------------------
@@ -280,6 +434,9 @@ is 'a bad port is refused' "2 test-http-server: 'many' is not a port (0-65535)" 
 rc=0
 "$server" --port "${http##*:}" 2>"$directory/error" || rc=$?
 has 'a port in use is refused' "^1 .*cannot use port ${http##*:}: " "$rc $(cat "$directory/error")"
+rc=0
+"$server" --address nowhere 2>"$directory/error" || rc=$?
+has 'a bad address is refused' "^1 .*'nowhere' is no address" "$rc $(cat "$directory/error")"
 kill -TERM "$pid"
 rc=0
 wait "$pid" || rc=$?
