@@ -225,6 +225,14 @@ static bool resolve(struct fixture *f, struct asker *asker, const char *host)
     return rc == 0;
 }
 
+static void assert_sound(const struct fixture *f)
+{
+    const char *broken = resolver_broken_invariant(f->resolver);
+
+    if (broken != NULL)
+        fail_msg("%s", broken);
+}
+
 static bool is_looked_up(struct fixture *f, const char *host)
 {
     struct asker asker;
@@ -258,6 +266,7 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
     struct fixture *f = *state;
+    const char *broken = f->resolver != NULL ? resolver_broken_invariant(f->resolver) : NULL;
 
     server_opens(f);
     resolver_destroy(&f->resolver);
@@ -265,7 +274,9 @@ static int tear_down(void **state)
     pthread_cond_destroy(&f->server.changed);
     pthread_mutex_destroy(&f->server.lock);
     test_free(f);
-    return 0;
+    if (broken != NULL)
+        print_error("%s\n", broken);
+    return broken != NULL ? -1 : 0;
 }
 
 /* ---- one lookup, kept for its time -------------------------------------------------------------
@@ -762,6 +773,7 @@ static void without_a_thread_nothing_waits(void **state)
     refuses_threads = true;
     assert_fails(ask(f, &asker, "a.example"), ARGOSY_ENOMEM);
     assert_null(asker.question.name);
+    assert_sound(f);
     refuses_threads = false;
     assert_true(is_looked_up(f, "b.example"));
     assert_int_equal(calls(f), 1); /* the first was not left in the queue */
@@ -953,6 +965,7 @@ static void storm(struct fixture *f, struct ag_random *random, struct storm_aske
             resolver_forget(f->resolver, &one->asker.question);
             one->waits = false;
         }
+        assert_sound(f);
     }
     item.fd = resolver_fd(f->resolver);
     for (unsigned i = 0; i < STORM_ASKERS && ag_random_below(random, 50) != 0; i++)
