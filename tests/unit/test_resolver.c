@@ -4,12 +4,13 @@
 #include "tests/unit/cmocka_prelude.h"
 
 #include <arpa/inet.h>
-#include <dirent.h>
 #include <errno.h>
 #include <netdb.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
+#include <stdatomic.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -48,29 +49,57 @@ struct fixture {
     int64_t now;
 };
 
-static unsigned threads_before; /* the sanitizer's and ours */
+/* ---- threads: how many there are, and a system that has none left ------------------------------
+ */
 
+struct thread {
+    void *(*run)(void *arg);
+    void *arg;
+};
+
+static atomic_uint threads;
 static bool refuses_threads;
+
 int __real_pthread_create(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *);
-int __wrap_pthread_create(pthread_t *out, const pthread_attr_t *attributes, void *(*run)(void *),
-                          void *arg);
+int __wrap_pthread_create(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *);
+
+static void *run_counted(void *arg)
+{
+    struct thread thread = *(struct thread *)arg;
+
+    free(arg);
+    thread.run(thread.arg);
+    atomic_fetch_sub(&threads, 1);
+    return NULL;
+}
 
 int __wrap_pthread_create(pthread_t *out, const pthread_attr_t *attributes, void *(*run)(void *),
                           void *arg)
 {
-    return refuses_threads ? EAGAIN : __real_pthread_create(out, attributes, run, arg);
+    struct thread *thread = malloc(sizeof *thread);
+    int rc;
+
+    assert_non_null(thread);
+    *thread = (struct thread){.run = run, .arg = arg};
+    atomic_fetch_add(&threads, 1);
+    rc = refuses_threads ? EAGAIN : __real_pthread_create(out, attributes, run_counted, thread);
+    if (rc == 0)
+        return 0;
+    atomic_fetch_sub(&threads, 1);
+    free(thread);
+    return rc;
 }
 
 static unsigned threads_now(void)
 {
-    DIR *dir = opendir("/proc/self/task");
-    unsigned count = 0;
+    return atomic_load(&threads);
+}
 
-    assert_non_null(dir);
-    for (struct dirent *entry; (entry = readdir(dir)) != NULL;)
-        count += entry->d_name[0] != '.';
-    closedir(dir);
-    return count - threads_before;
+/* Hangs if one stays: the time limit tells. */
+static void wait_for_no_threads(void)
+{
+    while (threads_now() > 0)
+        sched_yield();
 }
 
 /* ---- the name server ---------------------------------------------------------------------------
@@ -196,6 +225,14 @@ static bool resolve(struct fixture *f, struct asker *asker, const char *host)
     return rc == 0;
 }
 
+static void assert_sound(const struct fixture *f)
+{
+    const char *broken = resolver_broken_invariant(f->resolver);
+
+    if (broken != NULL)
+        fail_msg("%s", broken);
+}
+
 static bool is_looked_up(struct fixture *f, const char *host)
 {
     struct asker asker;
@@ -229,15 +266,17 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
     struct fixture *f = *state;
+    const char *broken = f->resolver != NULL ? resolver_broken_invariant(f->resolver) : NULL;
 
     server_opens(f);
     resolver_destroy(&f->resolver);
-    while (threads_now() > 0) /* hangs if one stays: the time limit tells */
-        sched_yield();
+    wait_for_no_threads();
     pthread_cond_destroy(&f->server.changed);
     pthread_mutex_destroy(&f->server.lock);
     test_free(f);
-    return 0;
+    if (broken != NULL)
+        print_error("%s\n", broken);
+    return broken != NULL ? -1 : 0;
 }
 
 /* ---- one lookup, kept for its time -------------------------------------------------------------
@@ -631,8 +670,7 @@ static void destroying_does_not_wait_for_the_dead(void **state)
     resolver_destroy(&f->resolver);
     assert_int_equal(threads_now(), THREADS);
     server_opens(f);
-    while (threads_now() > 0)
-        sched_yield();
+    wait_for_no_threads();
     assert_int_equal(calls(f), THREADS + 1); /* what had not begun never did */
     for (unsigned i = 0; i < COUNT; i++)
         assert_int_equal(askers[i].answers, 0);
@@ -735,6 +773,7 @@ static void without_a_thread_nothing_waits(void **state)
     refuses_threads = true;
     assert_fails(ask(f, &asker, "a.example"), ARGOSY_ENOMEM);
     assert_null(asker.question.name);
+    assert_sound(f);
     refuses_threads = false;
     assert_true(is_looked_up(f, "b.example"));
     assert_int_equal(calls(f), 1); /* the first was not left in the queue */
@@ -828,15 +867,14 @@ static void a_callback_may_forget_others(void **state)
         assert_int_equal(first.answers, 1);
         assert_int_equal(second.answers, 0);
         resolver_destroy(&f->resolver);
-        while (threads_now() > 0)
-            sched_yield();
+        wait_for_no_threads();
     }
 }
 
 /* ---- the storm ---------------------------------------------------------------------------------
  */
 
-enum { STORM_NAMES = 40, STORM_ASKERS = 200, STORM_LIVES = 10, STORM_STEPS = 2000 };
+enum { STORM_NAMES = 40, STORM_ASKERS = 200, STORM_LIVES = 50, STORM_STEPS = 2000 };
 
 /* The name says what its answer is, so that each asker can tell whether it got its own. */
 static int serve_by_name(void *arg, const char *host, union resolver_address *out, size_t *count)
@@ -927,6 +965,7 @@ static void storm(struct fixture *f, struct ag_random *random, struct storm_aske
             resolver_forget(f->resolver, &one->asker.question);
             one->waits = false;
         }
+        assert_sound(f);
     }
     item.fd = resolver_fd(f->resolver);
     for (unsigned i = 0; i < STORM_ASKERS && ag_random_below(random, 50) != 0; i++)
@@ -1019,6 +1058,5 @@ int main(void)
         TEST(two_thousand_names_are_answered),
     };
 
-    threads_before = threads_now(); /* counts from 0 until it is set */
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -408,3 +408,37 @@ void resolver_collect(resolver_t *self, int64_t now)
         tell(self, name);
     }
 }
+
+static const char *broken_in(const struct resolver_name *name)
+{
+    if (name->is_answering)
+        return "a name is being answered outside of a collection";
+    if ((name->lookup != NULL) == ag_link_is_listed(&name->recent))
+        return "a name is neither looked up nor kept, or both";
+    if (name->lookup == NULL && !name->is_known)
+        return "a name is kept of which nothing is known";
+    if (name->lookup == NULL && !ag_list_is_empty(&name->waiting))
+        return "questions wait for a name that is not looked up";
+    if ((name->addresses != NULL) != (name->count > 0) ||
+        (name->is_known && (name->code == 0) != (name->count > 0)))
+        return "a name has neither addresses nor a failure, or both";
+    return NULL;
+}
+
+const char *resolver_broken_invariant(const resolver_t *self)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < self->buckets_count; i++)
+        for (const struct resolver_name *name = self->buckets[i]; name != NULL;
+             name = name->next_in_bucket) {
+            const char *broken = broken_in(name);
+
+            if (broken != NULL)
+                return broken;
+            kept += ag_link_is_listed(&name->recent);
+        }
+    if (kept != self->recent_count)
+        return "the count of the names that are kept is wrong";
+    return kept > self->config.names_max ? "more names are kept than may be" : NULL;
+}

@@ -116,4 +116,8 @@ int resolver_fd(const resolver_t *self);
 /* Answer all who wait for the lookups that have ended. */
 void resolver_collect(resolver_t *self, int64_t now);
 
+/* The first invariant that does not hold, as a sentence; NULL when all is well. O(names), for
+ * tests; not from within a callback. */
+const char *resolver_broken_invariant(const resolver_t *self);
+
 #endif
