@@ -2,6 +2,7 @@
 #include <argosy/version.h>
 #include <czmq.h>
 #include <errno.h>
+#include <locale.h>
 #include <signal.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -316,6 +317,7 @@ int main(int argc, char **argv)
     }
     ag_options_log(options, &log);
     ag_log_start(&log);
+    setlocale(LC_CTYPE, "C.UTF-8"); /* libcurl's reading of names that are not ASCII */
     zsys_handler_set(NULL);
     worker.options = options;
     worker.argv = argv;

@@ -24,6 +24,7 @@ static const struct row {
     {CURLE_RECV_ERROR, "fetch.connect", true, "the connection was reset"},
     {CURLE_WEIRD_SERVER_REPLY, "fetch.protocol", false, "the answer is not HTTP"},
     {CURLE_BAD_CONTENT_ENCODING, "fetch.protocol", false, "the body is not encoded as it says"},
+    {CURLE_WRITE_ERROR, "fetch.protocol", false, "the body is not encoded as it says"},
     {CURLE_HTTP2, "fetch.protocol", true, "HTTP/2 broke down"},
     {CURLE_HTTP2_STREAM, "fetch.protocol", true, "an HTTP/2 stream was closed"},
     {CURLE_FILESIZE_EXCEEDED, "fetch.too_large", false, "larger than the limit"},

@@ -238,6 +238,9 @@ static void set_method(struct transfer *self)
         curl_easy_setopt(easy, CURLOPT_NOBODY, 1L);
     if (request->method != NULL)
         curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, request->method);
+    /* When a kept connection turns out to be dead, libcurl repeats the request by itself. */
+    if (!request_may_be_repeated(request))
+        curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, 1L);
 }
 
 bool hop_prepare(struct transfer *self)

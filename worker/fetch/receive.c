@@ -13,28 +13,58 @@
 /* ---- the head of the answer
  * ---------------------------------------------------------------------------- */
 
+static bool is_space(char c)
+{
+    return c == ' ' || c == '\t' || c == '\r' || c == '\n';
+}
+
+static struct ag_bytes trim(const char *at, const char *end)
+{
+    while (at < end && is_space(*at))
+        at++;
+    while (end > at && is_space(end[-1]))
+        end--;
+    return ag_bytes_of(at, (size_t)(end - at));
+}
+
+/* The old way of writing long values (RFC 9112 5.2): it belongs to the line before. */
+static void unfold(struct hop *hop, struct ag_bytes more)
+{
+    if (hop->fields_count == 0 || hop->fields.failed)
+        return;
+    hop->fields.size--; /* the zero */
+    ag_buffer_text(&hop->fields, " ");
+    ag_buffer_append(&hop->fields, more.data, more.size);
+    ag_buffer_append(&hop->fields, "", 1);
+}
+
 static void keep_field(struct hop *hop, const char *line, size_t size)
 {
     const char *colon = memchr(line, ':', size);
-    const char *end = line + size, *value;
-    size_t name = colon != NULL ? (size_t)(colon - line) : 0;
+    struct ag_bytes value;
+    size_t name;
     uint8_t *to;
 
+    if (is_space(line[0])) {
+        unfold(hop, trim(line, line + size));
+        return;
+    }
+    if (colon == NULL)
+        return;
+    name = trim(line, colon).size;
+    value = trim(colon + 1, line + size);
     if (name == 0)
         return;
-    for (value = colon + 1; value < end && (*value == ' ' || *value == '\t'); value++)
-        ;
-    while (end > value && (end[-1] == '\r' || end[-1] == '\n' || end[-1] == ' '))
-        end--;
-    to = ag_buffer_reserve(&hop->fields, name + (size_t)(end - value) + 2);
+    to = ag_buffer_reserve(&hop->fields, name + value.size + 2);
     if (to == NULL)
         return;
     for (size_t i = 0; i < name; i++)
         to[i] = (uint8_t)(line[i] >= 'A' && line[i] <= 'Z' ? line[i] + 'a' - 'A' : line[i]);
     to[name] = '\0';
-    memcpy(to + name + 1, value, (size_t)(end - value));
-    to[name + 1 + (size_t)(end - value)] = '\0';
-    hop->fields.size += name + (size_t)(end - value) + 2;
+    if (value.size > 0)
+        memcpy(to + name + 1, value.data, value.size);
+    to[name + 1 + value.size] = '\0';
+    hop->fields.size += name + value.size + 2;
     hop->fields_count++;
 }
 
@@ -120,6 +150,7 @@ static bool judge_head(struct transfer *self)
     curl_easy_getinfo(self->easy, CURLINFO_RESPONSE_CODE, &hop->status);
     if (hop->status < 200)
         return true; /* an answer before the answer */
+    hop->has_head = true;
     hop->is_redirect = is_redirect(self);
     if (hop->for_robots || hop->is_redirect)
         return true;
@@ -153,6 +184,8 @@ static size_t on_header(char *line, size_t one, size_t size, void *arg)
     (void)one;
     hop->phase = PHASE_RECEIVING;
     hop->quiet_since = ag_clock_mono_ms();
+    if (hop->has_head)
+        return size; /* behind the body: nobody has asked for trailers, nor believes them */
     if (self->exchange != NULL)
         exchange_add_head(self->exchange, line, size);
     if (size >= 5 && memcmp(line, "HTTP/", 5) == 0) { /* a new answer, after a 100 or a 103 */

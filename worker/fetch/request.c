@@ -673,3 +673,11 @@ const char *request_method(const struct request *self)
            : self->data != NULL || self->data_file != NULL ? "POST"
                                                            : "GET";
 }
+
+bool request_may_be_repeated(const struct request *self)
+{
+    const char *method = request_method(self);
+
+    return self->idempotent ||
+           (strcasecmp(method, "POST") != 0 && strcasecmp(method, "PATCH") != 0);
+}

@@ -81,6 +81,9 @@ bool request_accepts_status(const struct request *self, long status);
 /* `type` is the Content-Type as it was sent, "" if it was not. */
 bool request_accepts_type(const struct request *self, const char *type);
 
+/* Whether doing it twice is as good as doing it once (RFC 9110 9.2.2), or the job says so. */
+bool request_may_be_repeated(const struct request *self);
+
 /* The method that goes on the wire: "GET" and so on. */
 const char *request_method(const struct request *self);
 

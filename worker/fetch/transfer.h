@@ -105,6 +105,7 @@ struct hop {
     long status;
     struct ag_buffer fields; /* "name\0value\0" of the last answer */
     unsigned fields_count;
+    bool has_head;
     bool is_redirect; /* its body is not wanted, Location is followed */
     bool is_wanted;   /* its body is what was asked for */
     bool in_body;
@@ -187,8 +188,8 @@ void receive_set_callbacks(struct transfer *self);
 /* Bytes of a body that is wanted; for which the sink must have room. False: no more of them. */
 bool receive_bytes(struct transfer *self, const char *data, size_t size);
 
-/* local.c: the body of a file: URL comes from a disk, off the loop, below the worker's roots. Begin;
- * then, whenever a disk has done something, go on. True: it is over. */
+/* local.c: the body of a file: URL comes from a disk, off the loop, below the worker's roots.
+ * Begin; then, whenever a disk has done something, go on. True: it is over. */
 bool local_begin(struct transfer *self, void (*changed)(void *arg));
 bool local_go_on(struct transfer *self);
 

@@ -79,10 +79,8 @@ static void blame_status(struct transfer *self)
 /* Whether the server may have done what was asked for, and must not be asked twice. */
 static bool may_have_happened(const struct transfer *self)
 {
-    const char *method = self->as_get ? "GET" : request_method(&self->request);
-
-    return !self->request.idempotent && self->hop.phase != PHASE_CONNECTING &&
-           (strcasecmp(method, "POST") == 0 || strcasecmp(method, "PATCH") == 0);
+    return !self->as_get && self->hop.phase != PHASE_CONNECTING &&
+           !request_may_be_repeated(&self->request);
 }
 
 static void blame_failure(struct transfer *self, const struct fetch_failure *failure,
@@ -117,6 +115,12 @@ static void blame_code(struct transfer *self, CURLcode code)
         return;
     }
     fetch_failure_of_code(code, &progress, &failure);
+    if (strstr(hop->error, "chunked-encoding") !=
+        NULL) { /* the same code as for a lost connection */
+        strcpy(failure.type, "fetch.protocol");
+        failure.retryable = false;
+        failure.message = "the body's chunks are not as they must be";
+    }
     curl_easy_getinfo(self->easy, CURLINFO_SSL_VERIFYRESULT, &verified);
     blame_failure(self, &failure,
                   code == CURLE_PEER_FAILED_VERIFICATION && verified != 0
