@@ -19,7 +19,7 @@ void progress_start(struct progress *self, const struct cli *cli)
 void progress_draw(struct progress *self, const struct argosy_counts *counts, uint64_t running,
                    bool force)
 {
-    int64_t now = ag_clock_mono_ms(), since = now - self->started_at;
+    int64_t now = self->is_shown ? ag_clock_mono_ms() : 0, since = now - self->started_at;
     uint64_t done = counts->succeeded + counts->failed + counts->cancelled;
     char left[AG_AMOUNT_TEXT_SIZE];
     double rate = since > 0 ? (double)done * 1000 / (double)since : 0;

@@ -29,14 +29,18 @@ enum {
 
 void print_clean(const char *text, size_t size, FILE *out)
 {
+    size_t clean = 0; /* nearly always all of it */
+
     for (size_t i = 0; i < size; i++) {
         unsigned char c = (unsigned char)text[i];
 
-        if (c < 0x20 || c == 0x7f)
-            fprintf(out, "\\x%02x", c);
-        else
-            fputc(c, out);
+        if (c >= 0x20 && c != 0x7f)
+            continue;
+        fwrite(text + clean, 1, i - clean, out);
+        fprintf(out, "\\x%02x", c);
+        clean = i + 1;
     }
+    fwrite(text + clean, 1, size - clean, out);
 }
 
 static const char *state_name(enum argosy_job_state state)
@@ -383,7 +387,7 @@ static bool offers(const json_t *workers, const char *kind)
 /* A batch that waits for a worker that nobody has started would look like one that hangs. */
 static void ask_when_idle(struct submission *self)
 {
-    if (self->is_detached || self->idle_question != 0 ||
+    if (self->is_detached || self->idle_question != 0 || self->idle_since == INT64_MAX ||
         ag_clock_mono_ms() - IDLE_MS < self->idle_since)
         return;
     argosy_query(self->cli->client, "workers", NULL, 0, &self->idle_question, NULL);
