@@ -6,14 +6,19 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "client/cli/fetch_options.h"
 #include "client/cli/fetch_result.h"
+#include "client/cli/fetch_summary.h"
 #include "client/cli/fetch_url.h"
 #include "client/cli/lines.h"
+#include "client/cli/progress.h"
 #include "client/cli/submission.h"
 #include "common/error.h"
 #include "common/json.h"
 #include "common/limits.h"
 #include "common/wire.h"
+
+enum { FETCH_URL_BYTES_MAX = 8192 };
 
 struct fetch_source {
     const struct cli *cli;
@@ -29,6 +34,7 @@ struct fetch_source {
     const char *template; /* of --out; NULL none */
     char here[PATH_MAX];
     char host[FETCH_HOST_SIZE]; /* of the URL of the last job, "" if it has none */
+    fetch_summary_t *summary;   /* NULL: not wanted */
 };
 
 /* ---- one job
@@ -189,109 +195,41 @@ static int fetch_next(void *arg, struct ag_buffer *payload, struct argosy_error 
     }
 }
 
-/* ---- what all of them share
- * ------------------------------------------------------------------------------------ */
+/* ---- what became of them
+ * --------------------------------------------------------------------------------------- */
 
-static void put_text(json_t *json, const char *key, const char *text)
-{
-    if (text != NULL)
-        json_object_set_new(json, key, json_string(text));
-}
-
-static void put_number(json_t *json, const char *key, uint64_t value)
-{
-    json_object_set_new(json, key, json_integer((json_int_t)value));
-}
-
-static int put_headers(const struct cli *cli, json_t *base)
-{
-    const char *const *headers = ag_options_list(cli->options, AG_OPT_HEADER, NULL);
-    json_t *map = json_object();
-
-    for (; *headers != NULL; headers++) {
-        const char *colon = strchr(*headers, ':');
-        const char *value = colon != NULL ? colon + 1 + strspn(colon + 1, " \t") : NULL;
-        json_t *text = value != NULL ? json_string(value) : NULL;
-
-        if (colon == *headers || text == NULL ||
-            json_object_setn_new(map, *headers, (size_t)(colon - *headers), text) < 0) {
-            json_decref(map);
-            return cli_fail(cli, EXIT_USAGE, "--header: '%s' is not 'NAME: VALUE'", *headers);
-        }
-    }
-    if (json_object_size(map) > 0)
-        json_object_set(base, "headers", map);
-    json_decref(map);
-    return 0;
-}
-
-static int put_data(const struct cli *cli, json_t *base)
-{
-    const char *data = ag_options_text(cli->options, AG_OPT_DATA);
-    static char content[AG_PAYLOAD_BYTES_MAX / 2 + 1];
-    size_t size;
-    FILE *file;
-
-    if (data == NULL || data[0] != '@') {
-        put_text(base, "data", data);
-        return 0;
-    }
-    file = fopen(data + 1, "re");
-    if (file == NULL)
-        return cli_fail(cli, EXIT_USAGE, "--data: cannot read %s: %s", data + 1, strerror(errno));
-    size = fread(content, 1, sizeof content, file);
-    fclose(file);
-    if (size == sizeof content)
-        return cli_fail(cli, EXIT_USAGE, "--data: %s is larger than %zu bytes", data + 1,
-                        sizeof content - 1);
-    if (json_object_set_new(base, "data", json_stringn(content, size)) < 0)
-        return cli_fail(cli, EXIT_USAGE, "--data: %s is not UTF-8 text", data + 1);
-    return 0;
-}
-
-static int put_ca_file(const struct cli *cli, json_t *base)
-{
-    const char *path = ag_options_text(cli->options, AG_OPT_CA_FILE);
-    char real[PATH_MAX];
-
-    if (path == NULL)
-        return 0;
-    if (path[0] != '/' && realpath(path, real) == NULL)
-        return cli_fail(cli, EXIT_USAGE, "--ca-file: %s: %s", path, strerror(errno));
-    put_text(base, "ca_file", path[0] == '/' ? path : real);
-    return 0;
-}
-
-static int make_base(const struct cli *cli, json_t *base)
+/* Never with --quiet. */
+static bool wants_summary(const struct cli *cli)
 {
     const ag_options_t *options = cli->options;
-    int code;
 
-    put_text(base, "method",
-             ag_options_given(options, AG_OPT_REQUEST) ? ag_options_text(options, AG_OPT_REQUEST)
-                                                       : NULL);
-    if (ag_options_flag(options, AG_OPT_HEAD))
-        json_object_set_new(base, "head", json_true());
-    if (ag_options_given(options, AG_OPT_BODY))
-        put_text(base, "body", ag_options_text(options, AG_OPT_BODY));
-    else if (ag_options_given(options, AG_OPT_OUT))
-        put_text(base, "body", "file");
-    put_number(base, "total_ms", ag_options_ms(options, AG_OPT_FETCH_TIMEOUT));
-    put_number(base, "connect_ms", ag_options_ms(options, AG_OPT_CONNECT_TIMEOUT));
-    put_number(base, "first_byte_ms", ag_options_ms(options, AG_OPT_FIRST_BYTE_TIMEOUT));
-    put_number(base, "idle_ms", ag_options_ms(options, AG_OPT_IDLE_TIMEOUT));
-    put_number(base, "max_bytes", ag_options_bytes(options, AG_OPT_MAX_SIZE));
-    put_number(base, "max_redirects", ag_options_whole(options, AG_OPT_MAX_REDIRECTS));
-    code = put_headers(cli, base);
-    if (code == 0)
-        code = put_data(cli, base);
-    if (code == 0)
-        code = put_ca_file(cli, base);
-    if (code == 0 && ag_options_given(options, AG_OPT_BODY) &&
-        ag_options_is(options, AG_OPT_BODY, "file") && !ag_options_given(options, AG_OPT_OUT))
-        code = cli_fail(cli, EXIT_USAGE, "--body file needs --out TEMPLATE");
-    return code;
+    return !cli->quiet &&
+           (ag_options_is(options, AG_OPT_SUMMARY, "always") ||
+            (ag_options_is(options, AG_OPT_SUMMARY, "auto") && isatty(STDERR_FILENO)));
 }
+
+static uint64_t on_end(void *arg, const struct argosy_event *event)
+{
+    struct fetch_source *self = arg;
+    const struct argosy_node *error = event->state == ARGOSY_SUCCEEDED ? NULL : event->error;
+    struct fetch_result result = fetch_result_read(event);
+    char url[FETCH_URL_BYTES_MAX + 1], host[FETCH_HOST_SIZE];
+    struct fetch_end end = {.host = host, .bytes = result.bytes, .run_ms = event->run_ms};
+
+    if (self->summary == NULL)
+        return result.bytes;
+    snprintf(url, sizeof url, "%.*s", AG_TEXT(result.url));
+    fetch_url_host(error != NULL ? error->subject : url, self->base_url, host);
+    if (event->state == ARGOSY_CANCELLED)
+        end.error_type = "cancelled";
+    else if (event->state == ARGOSY_FAILED)
+        end.error_type = error != NULL ? error->error_type : "failed";
+    fetch_summary_add(self->summary, &end);
+    return result.bytes;
+}
+
+/* ---- all of it
+ * ---------------------------------------------------------------------------------------------- */
 
 /* For jobs that are nothing but a URL. */
 static int pack_shared(struct fetch_source *self)
@@ -333,6 +271,32 @@ static int check_inputs(const struct cli *cli, const char *const *inputs)
     return 0;
 }
 
+/* Everything that can be wrong, before anything is submitted. */
+static int prepare(struct fetch_source *self)
+{
+    const struct cli *cli = self->cli;
+    const ag_options_t *options = cli->options;
+    struct argosy_error err = {0};
+    int code;
+
+    self->operands = ag_options_operands(options) + (ag_options_command(options) == AG_COMMAND_RUN);
+    self->inputs = ag_options_list(options, AG_OPT_INPUT, NULL);
+    self->template = ag_options_text(options, AG_OPT_OUT);
+    self->base_url = ag_options_text(options, AG_OPT_BASE_URL);
+    if (self->operands[0] == NULL && self->inputs[0] == NULL)
+        return cli_fail(cli, EXIT_USAGE, "no URL: give some, or -i FILE, or - for standard input");
+    if (self->template != NULL && getcwd(self->here, sizeof self->here) == NULL)
+        return cli_fail(cli, EXIT_USAGE, "--out: %s", strerror(errno));
+    code = check_inputs(cli, self->inputs);
+    if (code == 0)
+        code = fetch_options_read(cli, self->base);
+    if (code == 0)
+        code = pack_shared(self);
+    if (code == 0 && wants_summary(cli) && fetch_summary_new(&self->summary, &err) < 0)
+        code = cli_fail_with(cli, &err);
+    return code;
+}
+
 int cli_fetch(struct cli *cli)
 {
     struct fetch_source source = {
@@ -340,30 +304,23 @@ int cli_fetch(struct cli *cli)
     char title[256];
     struct job_source jobs = {
         .kind = "fetch", .title = title, .next = fetch_next, .arg = &source, .key = host_of};
-    int code;
+    int code = prepare(&source);
 
-    source.operands =
-        ag_options_operands(cli->options) + (ag_options_command(cli->options) == AG_COMMAND_RUN);
-    source.inputs = ag_options_list(cli->options, AG_OPT_INPUT, NULL);
-    source.template = ag_options_text(cli->options, AG_OPT_OUT);
-    if (source.operands[0] == NULL && source.inputs[0] == NULL)
-        code = cli_fail(cli, EXIT_USAGE, "no URL: give some, or -i FILE, or - for standard input");
-    else if (source.template != NULL && getcwd(source.here, sizeof source.here) == NULL)
-        code = cli_fail(cli, EXIT_USAGE, "--out: %s", strerror(errno));
-    else
-        code = check_inputs(cli, source.inputs);
-    if (code == 0)
-        code = make_base(cli, source.base);
-    if (code == 0)
-        code = pack_shared(&source);
     if (code == 0) {
+        if (source.summary != NULL || progress_is_wanted(cli))
+            jobs.ended = on_end;
         make_title(&source, title, sizeof title);
         code = submission_run(cli, &jobs, fetch_result_print);
+    }
+    if (source.summary != NULL) {
+        fflush(cli->out);
+        fetch_summary_print(source.summary, stderr);
     }
     if (source.is_reading)
         lines_close(&source.lines);
     json_decref(source.base);
     ag_buffer_free(&source.shared);
     ag_buffer_free(&source.path);
+    fetch_summary_destroy(&source.summary);
     return code;
 }

@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#include "client/cli/submission.h"
+#include "client/cli/amounts.h"
 #include "common/duration.h"
 #include "common/wire.h"
 
