@@ -11,14 +11,7 @@
 
 void pending_free(struct pending *pending)
 {
-    struct proto_submit_job *spec = &pending->spec;
-    const struct ag_bytes owned[] = {spec->kind,   spec->payload, spec->retry.selectors,
-                                     spec->queue,  spec->key,     spec->after,
-                                     spec->unique, spec->requires};
-
     ag_link_remove(&pending->link);
-    for (size_t i = 0; i < sizeof owned / sizeof *owned; i++)
-        free((void *)owned[i].data);
     free(pending);
 }
 
@@ -26,8 +19,12 @@ static void chunk_free(argosy_batch *self, struct chunk *chunk)
 {
     self->window_jobs -= chunk->count;
     self->window_bytes -= chunk->bytes;
-    while (!ag_list_is_empty(&chunk->jobs))
-        pending_free(AG_OWNER(chunk->jobs.next, struct pending, link));
+    while (!ag_list_is_empty(&chunk->jobs)) {
+        struct pending *pending = AG_OWNER(chunk->jobs.next, struct pending, link);
+
+        ag_map_remove(&self->jobs, &pending->node);
+        pending_free(pending);
+    }
     ag_link_remove(&chunk->link);
     free(chunk);
 }
@@ -59,6 +56,9 @@ static struct chunk *chunk_for(argosy_batch *self, size_t bytes)
 static void put(argosy_batch *self, struct chunk *chunk, struct pending *pending)
 {
     ag_list_append(&chunk->jobs, &pending->link);
+    pending->chunk = chunk;
+    pending->node.id = pending->spec.id;
+    ag_map_add(&self->jobs, &pending->node);
     chunk->count++;
     chunk->bytes += pending->spec.payload.size;
     self->window_jobs++;
@@ -66,58 +66,73 @@ static void put(argosy_batch *self, struct chunk *chunk, struct pending *pending
 }
 
 /* The caller puts it elsewhere, or frees it. */
-static void take_out(argosy_batch *self, struct chunk *chunk, const struct pending *pending)
+static void take_out(argosy_batch *self, struct pending *pending)
 {
-    chunk->count--;
-    chunk->bytes -= pending->spec.payload.size;
+    ag_map_remove(&self->jobs, &pending->node);
+    pending->chunk->count--;
+    pending->chunk->bytes -= pending->spec.payload.size;
     self->window_jobs--;
     self->window_bytes -= pending->spec.payload.size;
 }
 
-static struct ag_bytes copy(const void *data, size_t size, bool *failed)
+/* Copies behind what was copied before. */
+static struct ag_bytes keep(uint8_t **at, const void *data, size_t size)
 {
-    void *room = malloc(size + 1);
+    uint8_t *begin = *at;
 
-    if (room == NULL) {
-        *failed = true;
-        return (struct ag_bytes){0};
-    }
     if (size > 0)
-        memcpy(room, data, size);
-    return ag_bytes_of(room, size);
+        memcpy(begin, data, size);
+    *at += size;
+    return ag_bytes_of(begin, size);
 }
 
-static struct ag_bytes copy_text(const char *text, bool *failed)
+static size_t length_of(const char *text)
 {
-    return copy(text != NULL ? text : "", text != NULL ? strlen(text) : 0, failed);
+    return text != NULL ? strlen(text) : 0;
 }
 
 /* They were checked. */
-static struct ag_bytes copy_ids(const char *const *ids, size_t count, bool *failed)
+static struct ag_bytes keep_ids(uint8_t **at, const char *const *ids, size_t count)
 {
-    struct ag_id parsed[AG_AFTER_MAX];
+    uint8_t *begin = *at;
 
-    for (size_t i = 0; i < count; i++)
-        if (ag_id_parse(ids[i], &parsed[i], NULL) < 0)
-            *failed = true;
-    return copy(parsed, count * sizeof *parsed, failed);
+    for (size_t i = 0; i < count; i++) {
+        struct ag_id id = {0};
+
+        ag_id_parse(ids[i], &id, NULL);
+        keep(at, &id, sizeof id);
+    }
+    return ag_bytes_of(begin, (size_t)(*at - begin));
 }
 
+static struct ag_bytes keep_text(uint8_t **at, const char *text)
+{
+    return keep(at, text, length_of(text));
+}
+
+static size_t bytes_of(const struct argosy_job *job)
+{
+    return length_of(job->kind) + length_of(job->retry.selectors) + job->payload_size +
+           length_of(job->queue) + length_of(job->key) + job->after_count * sizeof(struct ag_id) +
+           length_of(job->unique) + length_of(job->requires);
+}
+
+/* One allocation holds the job and all that it points to: batches may have millions. */
 struct pending *pending_new(argosy_client *client, const struct ag_id *group, uint32_t index,
                             const struct argosy_job *job)
 {
-    struct pending *pending = calloc(1, sizeof *pending);
-    struct proto_submit_job *spec;
-    bool failed = false;
+    struct pending *pending = malloc(sizeof *pending + bytes_of(job));
+    uint8_t *at;
 
     if (pending == NULL)
         return NULL;
+    at = pending->bytes;
     ag_link_init(&pending->link);
-    spec = &pending->spec;
-    *spec = (struct proto_submit_job){
+    pending->chunk = NULL;
+    pending->spec = (struct proto_submit_job){
         .group = *group,
         .index = index,
-        .kind = copy_text(job->kind, &failed),
+        .kind = keep_text(&at, job->kind),
         .run_ms = job->run_ms,
         .queue_ms = job->queue_ms,
         .delay_ms = job->delay_ms,
@@ -127,21 +142,21 @@ struct pending *pending_new(argosy_client *client, const struct ag_id *group, ui
                   .cap_ms = job->retry.cap_ms,
                   .factor_percent = job->retry.factor_percent,
                   .budget_percent = job->retry.budget_percent,
-                  .selectors = copy_text(job->retry.selectors, &failed)},
-        .payload = copy(job->payload, job->payload_size, &failed),
+                  .selectors = keep_text(&at, job->retry.selectors)},
+        .payload = keep(&at, job->payload, job->payload_size),
         .priority = job->has_priority ? job->priority : AG_PRIORITY_DEFAULT,
-        .queue = copy_text(job->queue, &failed),
-        .key = copy_text(job->key, &failed),
+        .queue = keep_text(&at, job->queue),
+        .key = keep_text(&at, job->key),
         .key_max = job->key_max,
         .key_delay_ms = job->key_delay_ms,
-        .after = copy_ids(job->after, job->after_count, &failed),
+        .after = keep_ids(&at, job->after, job->after_count),
         .after_any = job->after_any,
-        .unique = copy_text(job->unique, &failed),
+        .unique = keep_text(&at, job->unique),
         .unique_policy = (enum proto_unique)job->unique_policy,
-        .requires = copy_text(job->requires, &failed),
+        .requires = keep_text(&at, job->requires),
         .ttl_ms = job->ttl_ms,
     };
-    if (failed || client_make_id(client, &spec->id, NULL) < 0) {
+    if (client_make_id(client, &pending->spec.id, NULL) < 0) {
         pending_free(pending);
         return NULL;
     }
@@ -202,14 +217,15 @@ int argosy_batch_add(argosy_batch *self, const struct argosy_job *job, char id[A
 {
     struct pending *pending;
     struct chunk *chunk;
-    int rc = pending_check(job, err);
+    int rc;
 
-    if (rc < 0)
-        return rc;
     if (!self->is_ours || self->wants_seal)
         return ag_fail(err, ARGOSY_ESTATE, "the batch takes no more jobs");
     if (self->window_jobs >= WINDOW_JOBS || self->window_bytes >= WINDOW_BYTES)
         return ag_fail(err, ARGOSY_EAGAIN, "%u jobs are not answered yet", self->window_jobs);
+    rc = pending_check(job, err);
+    if (rc < 0)
+        return rc;
     pending = pending_new(self->client, &self->id, self->next_index, job);
     chunk = pending != NULL ? chunk_for(self, job->payload_size) : NULL;
     if (chunk == NULL) {
@@ -470,7 +486,7 @@ static void settle(argosy_batch *self, struct chunk *chunk, const struct proto_a
             refuse_for_good(self, pending, refusal);
             continue;
         }
-        take_out(self, chunk, pending);
+        take_out(self, pending);
         put(self, again, pending);
         again->not_before = now + accepted->retry_after_ms;
     }
@@ -663,37 +679,13 @@ static void read_child(argosy_batch *self, const struct ag_id *id)
  * for once its end is acknowledged the broker may know nothing of it. */
 static void forget_pending(argosy_batch *self, const struct ag_id *id)
 {
-    for (struct ag_link *at = self->chunks.next; at != &self->chunks; at = at->next) {
-        struct chunk *chunk = AG_OWNER(at, struct chunk, link);
+    struct ag_map_node *node = ag_map_find(&self->jobs, id);
+    struct pending *pending = node != NULL ? AG_OWNER(node, struct pending, node) : NULL;
 
-        for (struct ag_link *in = chunk->jobs.next; in != &chunk->jobs; in = in->next) {
-            struct pending *pending = AG_OWNER(in, struct pending, link);
-
-            if (!ag_id_equal(&pending->spec.id, id))
-                continue;
-            take_out(self, chunk, pending);
-            pending_free(pending);
-            return;
-        }
-    }
-}
-
-static void early_free(struct early *early)
-{
-    ag_link_remove(&early->link);
-    free(early);
-}
-
-/* They are told again in about the order in which they were told early. */
-static struct early *find_early(const argosy_batch *self, const struct ag_id *job)
-{
-    for (struct ag_link *at = self->early.next; at != &self->early; at = at->next) {
-        struct early *early = AG_OWNER(at, struct early, link);
-
-        if (ag_id_equal(&early->job, job))
-            return early;
-    }
-    return NULL;
+    if (pending == NULL)
+        return;
+    take_out(self, pending);
+    pending_free(pending);
 }
 
 /* Without memory its end is handed out twice, which is better than never. */
@@ -703,21 +695,22 @@ static void remember_early(argosy_batch *self, const struct ag_id *job)
 
     if (early == NULL)
         return;
-    early->job = *job;
-    ag_link_init(&early->link);
-    ag_list_append(&self->early, &early->link);
+    early->node.id = *job;
+    ag_map_add(&self->early, &early->node);
 }
 
 /* The first word is what the user hears: a job that ran again, because a crash of the broker forgot
  * its end, has ended for him. */
 static bool is_first_word(argosy_batch *self, const struct proto_event *event, bool is_early)
 {
-    struct early *early = find_early(self, &event->job);
+    struct ag_map_node *early = ag_map_find(&self->early, &event->job);
 
     if (early == NULL && is_early)
         remember_early(self, &event->job);
-    if (early != NULL && !is_early)
-        early_free(early);
+    if (early != NULL && !is_early) {
+        ag_map_remove(&self->early, early);
+        free(AG_OWNER(early, struct early, node));
+    }
     return early == NULL;
 }
 
@@ -775,13 +768,18 @@ static int batch_make(argosy_batch **out, argosy_client *client, unsigned flags,
     argosy_batch *self = calloc(1, sizeof *self);
 
     *out = NULL;
-    if (self == NULL || (self->report = argosy_report_new("")) == NULL) {
+    if (self == NULL || (self->report = argosy_report_new("")) == NULL ||
+        ag_map_init(&self->jobs, ag_id_hash(&client->instance, 0)) < 0 ||
+        ag_map_init(&self->early, ag_id_hash(&client->instance, 0)) < 0) {
+        if (self != NULL) {
+            argosy_report_destroy(&self->report);
+            ag_map_fini(&self->jobs);
+        }
         free(self);
         return ag_fail(err, ARGOSY_ENOMEM, "no memory for a batch");
     }
     ag_link_init(&self->link);
     ag_link_init(&self->chunks);
-    ag_link_init(&self->early);
     self->client = client;
     self->flags = flags & ARGOSY_DETACHED ? flags | ARGOSY_KEEP : flags;
     self->watch = ++client->watches;
@@ -922,6 +920,17 @@ static void leave_family(argosy_batch *self)
     }
 }
 
+static void forget_early(argosy_batch *self)
+{
+    struct ag_map_node *next = NULL;
+
+    for (struct ag_map_node *node = ag_map_next(&self->early, NULL); node != NULL; node = next) {
+        next = ag_map_next(&self->early, node);
+        free(AG_OWNER(node, struct early, node));
+    }
+    ag_map_fini(&self->early);
+}
+
 void argosy_batch_destroy(argosy_batch **self_p)
 {
     argosy_batch *self = *self_p;
@@ -933,8 +942,8 @@ void argosy_batch_destroy(argosy_batch **self_p)
     leave_family(self);
     while (!ag_list_is_empty(&self->chunks))
         chunk_free(self, AG_OWNER(self->chunks.next, struct chunk, link));
-    while (!ag_list_is_empty(&self->early))
-        early_free(AG_OWNER(self->early.next, struct early, link));
+    forget_early(self);
+    ag_map_fini(&self->jobs);
     if (self->is_watch_sent && !self->is_over && client->is_open)
         take_leave(self);
     for (unsigned i = 0; i < NOTICES_MAX; i++)

@@ -20,12 +20,17 @@ int64_t client_now(const argosy_client *self)
 
 int client_make_id(argosy_client *self, struct ag_id *out, struct argosy_error *err)
 {
-    uint8_t random[AG_ID_RANDOM_BYTES];
-    int rc = self->port.random(self->port.arg, random, sizeof random, err);
+    if (self->random_left == 0) {
+        int rc = self->port.random(self->port.arg, self->random, sizeof self->random, err);
 
-    if (rc == 0)
-        *out = ag_id_make(self->port.unix_ms(self->port.arg), random);
-    return rc;
+        if (rc < 0)
+            return rc;
+        self->random_left = sizeof self->random;
+    }
+    *out = ag_id_make(self->port.unix_ms(self->port.arg),
+                      self->random + sizeof self->random - self->random_left);
+    self->random_left -= AG_ID_RANDOM_BYTES;
+    return 0;
 }
 
 /* ---- notices
@@ -230,15 +235,38 @@ static void drop_message(argosy_client *self)
     self->has_message = false;
 }
 
-static void hand_out_job(argosy_client *self, argosy_batch *batch, const struct proto_event *item,
-                         struct argosy_event *event)
+/* As text; names are no longer than this, the decoder has seen to it. */
+static void keep_name(char out[AG_NAME_BYTES_MAX + 1], struct ag_bytes name)
+{
+    size_t size = name.size <= AG_NAME_BYTES_MAX ? name.size : AG_NAME_BYTES_MAX;
+
+    if (size > 0)
+        memcpy(out, name.data, size);
+    out[size] = '\0';
+}
+
+/* What failed, and which attempts did not succeed. */
+static void hand_out_failure(argosy_client *self, const struct proto_event *item,
+                             struct argosy_event *event)
 {
     const struct argosy_node *root;
 
     argosy_report_destroy(&self->scratch);
     self->scratch = argosy_report_new("");
-    snprintf(self->kind, sizeof self->kind, "%.*s", AG_TEXT(item->kind));
-    snprintf(self->worker, sizeof self->worker, "%.*s", AG_TEXT(item->worker));
+    if (self->scratch == NULL)
+        return;
+    ag_report_add_event(self->scratch, item);
+    event->attempts = ag_report_attempts(self->scratch, item, &event->attempts_count);
+    root = argosy_report_root(self->scratch);
+    if (root->children_count > 0)
+        event->error = root->children[0];
+}
+
+static void hand_out_job(argosy_client *self, argosy_batch *batch, const struct proto_event *item,
+                         struct argosy_event *event)
+{
+    keep_name(self->kind, item->kind);
+    keep_name(self->worker, item->worker);
     *event = (struct argosy_event){.type = ARGOSY_JOB_ENDED,
                                    .batch = batch,
                                    .index = item->index,
@@ -253,13 +281,9 @@ static void hand_out_job(argosy_client *self, argosy_batch *batch, const struct 
                                    .result_size = item->result.size,
                                    .failure = ""};
     ag_id_print(&item->job, event->job);
-    if (self->scratch == NULL)
-        return;
-    ag_report_add_event(self->scratch, item);
-    event->attempts = ag_report_attempts(self->scratch, item, &event->attempts_count);
-    root = argosy_report_root(self->scratch);
-    if (root->children_count > 0)
-        event->error = root->children[0];
+    /* A plain success, as nearly all are, has nothing to tell of. */
+    if (item->state != PROTO_JOB_SUCCEEDED || item->error.size > 0 || item->attempts_count > 0)
+        hand_out_failure(self, item, event);
 }
 
 static void hand_out_answer(argosy_client *self, struct argosy_event *event)
@@ -289,7 +313,7 @@ static bool hand_out_news(argosy_client *self, struct argosy_event *event)
     }
     item = &self->in.news.items[self->next_item++];
     batch->news++;
-    snprintf(self->kind, sizeof self->kind, "%.*s", AG_TEXT(item->kind));
+    keep_name(self->kind, item->kind);
     snprintf(self->note, sizeof self->note, "%.*s", AG_TEXT(item->note));
     *event = (struct argosy_event){.type = ARGOSY_JOB_NEWS,
                                    .batch = batch,
@@ -422,14 +446,17 @@ int argosy_client_wait_ms(const argosy_client *self)
 int argosy_client_next(argosy_client *self, int timeout_ms, struct argosy_event *event,
                        struct argosy_error *err)
 {
-    int64_t until = timeout_ms < 0 ? INT64_MAX : client_now(self) + timeout_ms;
+    int64_t until = timeout_ms < 0 ? INT64_MAX : -1; /* -1: the clock was not read yet */
 
     for (;;) {
-        int64_t now = client_now(self), at;
+        int64_t now, at;
         int rc;
 
         if (hand_out(self, event) || take_notice(self, event))
             return 1;
+        now = client_now(self);
+        if (until < 0)
+            until = now + timeout_ms;
         rc = keep_session(self, now, err);
         if (rc < 0)
             return rc;

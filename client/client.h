@@ -12,6 +12,7 @@
 
 #include "client/port.h"
 #include "common/list.h"
+#include "common/map.h"
 #include "common/proto.h"
 #include "common/report_tree.h"
 
@@ -21,6 +22,7 @@ enum {
     WATCH_CREDIT = 1024,     /* events that may be on their way to us */
     REQUESTS_MAX = 1024,     /* unanswered questions */
     NOTICES_MAX = 64,        /* events that are not about one job; more are merged away */
+    IDS_AT_ONCE = 64,        /* whose random parts are asked of the system together */
     HEARTBEAT_MS = 2000,     /* until the broker says another */
     SILENT_BEATS = 3,
     BROKER_TIMEOUT_MS = 30000
@@ -28,8 +30,11 @@ enum {
 
 /* A job that the broker has not answered for yet. */
 struct pending {
+    struct ag_map_node node;      /* in batch->jobs, by its id */
     struct ag_link link;          /* in its chunk */
-    struct proto_submit_job spec; /* its texts and payload are owned */
+    struct chunk *chunk;          /* NULL: in none */
+    struct proto_submit_job spec; /* its texts and payload point into bytes[] */
+    uint8_t bytes[];
 };
 
 /* What one SUBMIT carries. */
@@ -46,8 +51,7 @@ struct chunk {
 
 /* A job whose end was told before it was durable, and will be told again. */
 struct early {
-    struct ag_link link; /* in batch->early, the first that was told in front */
-    struct ag_id job;
+    struct ag_map_node node; /* in batch->early, by the job's id */
 };
 
 struct argosy_batch {
@@ -74,6 +78,7 @@ struct argosy_batch {
     uint64_t seal_request, cancel_request;
     uint32_t next_index;
     struct ag_link chunks;
+    struct ag_map jobs; /* in the chunks; every end that is told looks whether it is among them */
     uint32_t window_jobs;
     size_t window_bytes;
     uint64_t refused; /* for good; no job of the broker's */
@@ -82,7 +87,7 @@ struct argosy_batch {
     bool is_watch_sent;
     bool was_too_early; /* the watch: the broker did not know the group yet */
     uint64_t cursor, acknowledged;
-    struct ag_link early;
+    struct ag_map early;
     argosy_report *report;
     struct argosy_counts counts;
     uint64_t waiting, running;
@@ -116,6 +121,8 @@ struct argosy_client {
     struct ag_link batches, requests;
     uint32_t requests_count, watches;
     uint64_t numbers;
+    uint8_t random[IDS_AT_ONCE * AG_ID_RANDOM_BYTES];
+    size_t random_left; /* bytes at the end of random[] that no id has yet */
     struct notice notices[NOTICES_MAX];
     unsigned notices_first, notices_count;
     /* the message in hand: EVENTS are handed out one by one */

@@ -190,11 +190,47 @@
     X(HEAD, "head", 0, FLAG, NULL, 0, 1, "", AG_FOR(FETCH), FETCHING,                                   \
       "Ask for the headers only.")                                                                      \
     X(REQUEST, "request", 'X', TEXT, NULL, 1, 32, "METHOD", AG_FOR(FETCH), FETCHING,                    \
-      "The request's method (default: GET, with --data POST).")                                         \
+      "The request's method (default: GET; with a body POST).")                                         \
     X(HEADER, "header", 'H', LINES, NULL, 1, 8192, "'NAME: VALUE'", AG_FOR(FETCH), FETCHING,            \
       "Send this header as well.")                                                                      \
     X(DATA, "data", 'd', TEXT, NULL, 0, AG_PAYLOAD_BYTES_MAX / 2, "TEXT", AG_FOR(FETCH), FETCHING,      \
       "Send this body; @FILE sends a file's content.")                                                  \
+    X(DATA_JSON, "data-json", 0, TEXT, NULL, 1, AG_PAYLOAD_BYTES_MAX / 2, "JSON", AG_FOR(FETCH),        \
+      FETCHING, "Send this JSON as the body; @FILE sends a file's content.")                            \
+    X(FORM, "form", 0, LINES, NULL, 1, 65536, "NAME=VALUE", AG_FOR(FETCH), FETCHING,                    \
+      "Send this field of a form; all of them are the body, as a browser would send it.")               \
+    X(DATA_FILE, "data-file", 0, TEXT, NULL, 1, 4000, "PATH", AG_FOR(FETCH), FETCHING,                  \
+      "Send this file, on the worker's machine, as the body.")                                          \
+    X(BASE_URL, "base-url", 0, TEXT, NULL, 1, 8192, "URL", AG_FOR(FETCH), FETCHING,                     \
+      "What relative URLs are relative to.")                                                            \
+    X(BEARER, "bearer", 0, TEXT, NULL, 1, AG_NAME_BYTES_MAX, "NAME", AG_FOR(FETCH), FETCHING,           \
+      "Send the token that the worker knows by this name (argosy-worker --secrets).")                   \
+    X(BASIC, "basic", 0, TEXT, NULL, 1, AG_NAME_BYTES_MAX, "NAME", AG_FOR(FETCH), FETCHING,             \
+      "Send the user and password that the worker knows by this name.")                                 \
+    X(PROXY, "proxy", 0, TEXT, NULL, 1, 8192, "URL", AG_FOR(FETCH), FETCHING,                           \
+      "Go through this proxy, which the worker must allow (argosy-worker --allow-proxy).")              \
+    X(COOKIES, "cookies", 0, FLAG, NULL, 0, 1, "", AG_FOR(FETCH), FETCHING,                             \
+      "Keep cookies, in a jar of the batch's own on each worker.")                                      \
+    X(HTTP, "http", 0, CHOICE, "auto", 0, 0, "auto|1.1|2", AG_FOR(FETCH), FETCHING,                     \
+      "The version of HTTP; auto takes 2 over TLS where the server has it.")                            \
+    X(ACCEPT_STATUS, "accept-status", 0, WORDS, NULL, 1, 1024, "STATUS[,STATUS...]", AG_FOR(FETCH),       \
+      FETCHING, "What counts as success: 404, 500-599 or 3xx (default: below 400).")                    \
+    X(ACCEPT_TYPE, "accept-type", 0, WORDS, NULL, 1, 4096, "TYPE[,TYPE...]", AG_FOR(FETCH), FETCHING,    \
+      "Fail, before the body is read, when it is of another media type; 'text/*' is one too.")          \
+    X(IF_NONE_MATCH, "if-none-match", 0, TEXT, NULL, 1, 1024, "ETAG", AG_FOR(FETCH), FETCHING,          \
+      "Fetch only what has another entity tag than this, for example '\"abc\"'.")                       \
+    X(IF_MODIFIED_SINCE, "if-modified-since", 0, TEXT, NULL, 1, 64, "TIME", AG_FOR(FETCH), FETCHING,    \
+      "Fetch only what has changed since: 2026-11-21T07:30, @UNIX, or a date as HTTP has it.")          \
+    X(CONTINUE, "continue", 0, FLAG, NULL, 0, 1, "", AG_FOR(FETCH), FETCHING,                           \
+      "Go on with the files (--out) that an earlier attempt has left unfinished.")                      \
+    X(PAGES, "pages", 0, WHOLE, NULL, 1, 10000, "N", AG_FOR(FETCH), FETCHING,                           \
+      "Follow links to next pages (Link: rel=next) up to so many pages; each is a partial result.")     \
+    X(IDEMPOTENT, "idempotent", 0, FLAG, NULL, 0, 1, "", AG_FOR(FETCH), FETCHING,                       \
+      "A POST or PATCH may be sent again when nobody knows whether it has arrived.")                    \
+    X(ROBOTS, "robots", 0, FLAG, NULL, 0, 1, "", AG_FOR(FETCH), FETCHING,                               \
+      "Ask each host's robots.txt first, and keep to it.")                                              \
+    X(WARC, "warc", 0, TEXT, NULL, 1, 4000, "PREFIX", AG_FOR(FETCH), FETCHING,                          \
+      "Append what was sent and received to WARC files whose paths begin so.")                          \
     X(FETCH_TIMEOUT, "timeout", 0, DURATION, "60s", 1, AG_OPTION_MS_MAX, "TIME", AG_FOR(FETCH), FETCHING,\
       "How long a fetch may take in all, redirects included.")                                          \
     X(CONNECT_TIMEOUT, "connect-timeout", 0, DURATION, "10s", 1, AG_OPTION_MS_MAX, "TIME", AG_FOR(FETCH),\
@@ -205,6 +241,10 @@
       FETCHING, "How long a transfer may stand still.")                                                 \
     X(MAX_SIZE, "max-size", 0, SIZE, "1G", 1, 1024 * AG_GIB, "SIZE", AG_FOR(FETCH), FETCHING,           \
       "The largest body that is taken, after decompression.")                                           \
+    X(MAX_WIRE_SIZE, "max-wire-size", 0, SIZE, NULL, 1, 1024 * AG_GIB, "SIZE", AG_FOR(FETCH), FETCHING, \
+      "The largest body that is taken, before decompression.")                                          \
+    X(MAX_RATIO, "max-ratio", 0, WHOLE, NULL, 0, 1000000, "N", AG_FOR(FETCH), FETCHING,                 \
+      "How many times larger decompression may make a body of more than 1M (default: 200; 0: any).")    \
     X(MAX_REDIRECTS, "max-redirects", 0, WHOLE, "10", 0, 50, "N", AG_FOR(FETCH), FETCHING,              \
       "How many redirects are followed.")                                                               \
     X(CA_FILE, "ca-file", 0, TEXT, NULL, 1, 4096, "FILE", AG_FOR(FETCH), FETCHING,                      \
@@ -347,6 +387,9 @@
       "Print results in the order of submission, not of completion.")                                   \
     X(PROGRESS, "progress", 0, CHOICE, "auto", 0, 0, "auto|always|never", AG_FOR_BATCHES, OUTPUT,    \
       "Show a progress line on standard error; auto does in a terminal.")                               \
+    X(SUMMARY, "summary", 0, CHOICE, "auto", 0, 0, "auto|always|never", AG_FOR(FETCH), OUTPUT,          \
+      "After more than one fetch, show counts by host and by error on standard error; auto does in "    \
+      "a terminal.")                                                                                    \
     X(OUTPUT, "output", 0, TEXT, NULL, 1, 4096, "FILE", AG_FOR_SUBMITTING | AG_FOR(EXPORT), OUTPUT,                      \
       "Write results to a file instead of standard output.")                                            \
     X(IDS, "ids", 0, FLAG, NULL, 0, 1, "", AG_FOR_SUBMITTING, OUTPUT,                                   \

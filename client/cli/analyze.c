@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "client/cli/amounts.h"
 #include "client/cli/submission.h"
 #include "common/error.h"
 #include "common/json.h"

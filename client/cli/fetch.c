@@ -1,24 +1,31 @@
 /* argosy fetch: URLs from operands, files or standard input become fetch jobs. */
-#include <ctype.h>
 #include <errno.h>
 #include <limits.h>
+#include <msgpack/pack.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "client/cli/fetch_options.h"
+#include "client/cli/fetch_result.h"
+#include "client/cli/fetch_summary.h"
+#include "client/cli/fetch_url.h"
 #include "client/cli/lines.h"
+#include "client/cli/progress.h"
 #include "client/cli/submission.h"
-#include "common/duration.h"
 #include "common/error.h"
 #include "common/json.h"
 #include "common/limits.h"
 #include "common/wire.h"
 
-enum { PATH_BYTES_MAX = 4000 };
+enum { FETCH_URL_BYTES_MAX = 8192 };
 
 struct fetch_source {
     const struct cli *cli;
-    json_t *base; /* what all jobs share */
+    json_t *base;                  /* what all jobs share */
+    struct ag_buffer shared, path; /* shared: the pairs of base as msgpack */
+    uint32_t shared_count;         /* pairs */
+    const char *base_url;          /* of relative URLs; NULL: none */
     char *const *operands;
     const char *const *inputs; /* files still to be read */
     struct lines lines;
@@ -26,161 +33,89 @@ struct fetch_source {
     uint64_t index;
     const char *template; /* of --out; NULL none */
     char here[PATH_MAX];
-    char host[AG_TEXT_BYTES_MAX]; /* of the URL of the last job, "" if it has none */
+    char host[FETCH_HOST_SIZE]; /* of the URL of the last job, "" if it has none */
+    fetch_summary_t *summary;   /* NULL: not wanted */
 };
-
-/* ---- the template of --out
- * ------------------------------------------------------------------------------- */
-
-struct url_parts {
-    struct ag_bytes host, path, name;
-};
-
-static struct url_parts split_url(const char *url)
-{
-    const char *start = strstr(url, "://");
-    struct url_parts parts;
-    const char *path, *end, *slash, *at;
-
-    start = start != NULL ? start + 3 : url;
-    path = start + strcspn(start, "/?#");
-    at = memrchr(start, '@', (size_t)(path - start));
-    if (at != NULL)
-        start = at + 1; /* a password is no part of a file's name */
-    end = path + strcspn(path, "?#");
-    slash = memrchr(path, '/', (size_t)(end - path));
-    parts.host = ag_bytes_of(start, (size_t)(path - start));
-    parts.path =
-        *path == '/' ? ag_bytes_of(path + 1, (size_t)(end - path - 1)) : ag_bytes_of_text("");
-    parts.name =
-        slash != NULL ? ag_bytes_of(slash + 1, (size_t)(end - slash - 1)) : ag_bytes_of_text("");
-    if (parts.name.size == 0)
-        parts.name = ag_bytes_of_text("index.html");
-    return parts;
-}
-
-/* Part of a URL as part of a path: no step upwards, nothing hidden, no control characters. */
-static void put_safe(struct ag_buffer *out, struct ag_bytes text, bool slashes)
-{
-    char before = '/';
-
-    for (size_t i = 0; i < text.size; i++) {
-        char c = (char)text.data[i];
-
-        if ((unsigned char)c < 0x20 || c == 0x7f || (c == '/' && (!slashes || before == '/')) ||
-            (c == '.' && before == '/'))
-            c = '_';
-        ag_buffer_append(out, &c, 1);
-        before = c;
-    }
-    if (slashes && before == '/')
-        ag_buffer_text(out, "index.html");
-}
-
-static bool put_word(struct ag_buffer *out, const char *word, size_t size,
-                     const struct url_parts *parts, uint64_t index)
-{
-    struct ag_bytes name = ag_bytes_of(word, size);
-
-    if (ag_bytes_are(name, "{host}"))
-        put_safe(out, parts->host, false);
-    else if (ag_bytes_are(name, "{path}"))
-        put_safe(out, parts->path, true);
-    else if (ag_bytes_are(name, "{name}"))
-        put_safe(out, parts->name, false);
-    else if (ag_bytes_are(name, "{index}"))
-        ag_buffer_printf(out, "%llu", (unsigned long long)index);
-    else if (ag_bytes_are(name, "{sha256}"))
-        ag_buffer_append(out, word, size); /* the worker knows it */
-    else
-        return false;
-    return true;
-}
-
-/* The absolute path for this URL; false when the template has an unknown word. */
-static bool expand(const struct fetch_source *self, const char *url, struct ag_buffer *out)
-{
-    struct url_parts parts = split_url(url);
-
-    if (self->template[0] != '/')
-        ag_buffer_printf(out, "%s/", self->here);
-    for (const char *at = self->template; *at != '\0';) {
-        size_t plain = strcspn(at, "{"), word;
-
-        ag_buffer_append(out, at, plain);
-        at += plain;
-        if (*at == '\0')
-            break;
-        word = strcspn(at, "}") + 1;
-        if (at[word - 1] != '}' || !put_word(out, at, word, &parts, self->index))
-            return false;
-        at += word;
-    }
-    return !out->failed && out->size <= PATH_BYTES_MAX;
-}
 
 /* ---- one job
  * -----------------------------------------------------------------------------------------------
  */
-
-/* What --per-host counts by: the host and its port, in lower case. */
-static void note_host(struct fetch_source *self, const char *url)
-{
-    struct url_parts parts = split_url(url != NULL ? url : "");
-
-    snprintf(self->host, sizeof self->host, "%.*s", AG_TEXT(parts.host));
-    for (char *at = self->host; *at != '\0'; at++)
-        *at = (char)tolower((unsigned char)*at);
-}
 
 static const char *host_of(void *arg)
 {
     return ((struct fetch_source *)arg)->host;
 }
 
-static int make_payload(struct fetch_source *self, json_t *job, struct ag_buffer *payload,
+/* What --out makes of the URL, in self->path. */
+static int make_path(struct fetch_source *self, const char *url, struct argosy_error *err)
+{
+    ag_buffer_clear(&self->path);
+    if (!fetch_url_path(self->template, self->here, url, self->index, &self->path))
+        return ag_fail(err, ARGOSY_EINVAL,
+                       "--out: '%s' has an unknown {word}, or makes too long a path ({host} {path} "
+                       "{name} {index} {sha256})",
+                       self->template);
+    if (!ag_is_utf8(ag_buffer_bytes(&self->path)))
+        return ag_fail(err, ARGOSY_EINVAL, "--out: a path that is not UTF-8");
+    return 0;
+}
+
+static int too_big(struct argosy_error *err)
+{
+    return ag_fail(err, ARGOSY_ETOOBIG, "a job is larger than 512 KiB");
+}
+
+/* What differs is put before what all share, which was packed once. */
+static int make_url_job(struct fetch_source *self, const char *url, struct ag_buffer *payload,
                         struct argosy_error *err)
+{
+    struct ag_bytes text = ag_bytes_of_text(url);
+    bool has_file = self->template != NULL;
+    msgpack_packer packer;
+    int rc = 0;
+
+    if (text.size == 0)
+        return ag_fail(err, ARGOSY_EINVAL, "an empty URL");
+    if (!ag_is_utf8(text))
+        return ag_fail(err, ARGOSY_EINVAL, "a URL that is not UTF-8");
+    if (has_file)
+        rc = make_path(self, url, err);
+    if (rc < 0)
+        return rc;
+    fetch_url_host(url, self->base_url, self->host);
+    msgpack_packer_init(&packer, payload, ag_buffer_write);
+    msgpack_pack_map(&packer, self->shared_count + 1 + has_file);
+    msgpack_pack_str_with_body(&packer, "url", 3);
+    msgpack_pack_str_with_body(&packer, url, text.size);
+    if (has_file) {
+        msgpack_pack_str_with_body(&packer, "file", 4);
+        msgpack_pack_str_with_body(&packer, self->path.data, self->path.size);
+    }
+    ag_buffer_append(payload, self->shared.data, self->shared.size);
+    self->index++;
+    return payload->failed ? too_big(err) : 1;
+}
+
+static int finish_job(struct fetch_source *self, json_t *job, struct ag_buffer *payload,
+                      struct argosy_error *err)
 {
     const char *url = json_string_value(json_object_get(job, "url"));
     int rc = 0;
 
-    note_host(self, url);
     if (url == NULL || url[0] == '\0')
-        rc = ag_fail(err, ARGOSY_EINVAL, "an object without a \"url\"");
-    if (rc == 0 && self->template != NULL && json_object_get(job, "file") == NULL) {
-        struct ag_buffer path = ag_buffer_empty(2 * PATH_BYTES_MAX);
-
-        if (expand(self, url, &path))
-            json_object_set_new(job, "file", json_string(ag_buffer_as_text(&path)));
-        else
-            rc = ag_fail(err, ARGOSY_EINVAL,
-                         "--out: '%s' has an unknown {word}, or makes too long a path ({host} "
-                         "{path} {name} {index} {sha256})",
-                         self->template);
-        ag_buffer_free(&path);
+        return ag_fail(err, ARGOSY_EINVAL, "an object without a \"url\"");
+    fetch_url_host(url, json_string_value(json_object_get(job, "base_url")), self->host);
+    if (self->template != NULL && json_object_get(job, "file") == NULL) {
+        rc = make_path(self, url, err);
+        if (rc == 0)
+            json_object_set_new(job, "file", json_string(ag_buffer_as_text(&self->path)));
     }
     if (rc == 0 && json_object_get(job, "file") != NULL && json_object_get(job, "body") == NULL)
         json_object_set_new(job, "body", json_string("file"));
-    if (rc == 0)
-        rc = ag_json_to_msgpack(job, payload) < 0
-                 ? ag_fail(err, ARGOSY_ETOOBIG, "a job is larger than 512 KiB")
-                 : 1;
+    if (rc < 0)
+        return rc;
     self->index++;
-    json_decref(job);
-    return rc;
-}
-
-static int make_url_job(struct fetch_source *self, const char *url, struct ag_buffer *payload,
-                        struct argosy_error *err)
-{
-    json_t *job = json_copy(self->base), *text = json_string(url);
-
-    if (text == NULL) { /* only when it is not UTF-8 */
-        json_decref(job);
-        return ag_fail(err, ARGOSY_EINVAL, "a URL that is not UTF-8");
-    }
-    json_object_set_new(job, "url", text);
-    return make_payload(self, job, payload, err);
+    return ag_json_to_msgpack(job, payload) < 0 ? too_big(err) : 1;
 }
 
 static int make_object_job(struct fetch_source *self, const char *text, struct ag_buffer *payload,
@@ -194,7 +129,9 @@ static int make_object_job(struct fetch_source *self, const char *text, struct a
     job = json_copy(self->base);
     json_object_update(job, object);
     json_decref(object);
-    return make_payload(self, job, payload, err);
+    rc = finish_job(self, job, payload, err);
+    json_decref(job);
+    return rc;
 }
 
 /* ---- where they come from
@@ -258,152 +195,58 @@ static int fetch_next(void *arg, struct ag_buffer *payload, struct argosy_error 
     }
 }
 
-/* ---- what all of them share
- * ------------------------------------------------------------------------------------ */
+/* ---- what became of them
+ * --------------------------------------------------------------------------------------- */
 
-static void put_text(json_t *json, const char *key, const char *text)
-{
-    if (text != NULL)
-        json_object_set_new(json, key, json_string(text));
-}
-
-static void put_number(json_t *json, const char *key, uint64_t value)
-{
-    json_object_set_new(json, key, json_integer((json_int_t)value));
-}
-
-static int put_headers(const struct cli *cli, json_t *base)
-{
-    const char *const *headers = ag_options_list(cli->options, AG_OPT_HEADER, NULL);
-    json_t *map = json_object();
-
-    for (; *headers != NULL; headers++) {
-        const char *colon = strchr(*headers, ':');
-        const char *value = colon != NULL ? colon + 1 + strspn(colon + 1, " \t") : NULL;
-        json_t *text = value != NULL ? json_string(value) : NULL;
-
-        if (colon == *headers || text == NULL ||
-            json_object_setn_new(map, *headers, (size_t)(colon - *headers), text) < 0) {
-            json_decref(map);
-            return cli_fail(cli, EXIT_USAGE, "--header: '%s' is not 'NAME: VALUE'", *headers);
-        }
-    }
-    if (json_object_size(map) > 0)
-        json_object_set(base, "headers", map);
-    json_decref(map);
-    return 0;
-}
-
-static int put_data(const struct cli *cli, json_t *base)
-{
-    const char *data = ag_options_text(cli->options, AG_OPT_DATA);
-    static char content[AG_PAYLOAD_BYTES_MAX / 2 + 1];
-    size_t size;
-    FILE *file;
-
-    if (data == NULL || data[0] != '@') {
-        put_text(base, "data", data);
-        return 0;
-    }
-    file = fopen(data + 1, "re");
-    if (file == NULL)
-        return cli_fail(cli, EXIT_USAGE, "--data: cannot read %s: %s", data + 1, strerror(errno));
-    size = fread(content, 1, sizeof content, file);
-    fclose(file);
-    if (size == sizeof content)
-        return cli_fail(cli, EXIT_USAGE, "--data: %s is larger than %zu bytes", data + 1,
-                        sizeof content - 1);
-    if (json_object_set_new(base, "data", json_stringn(content, size)) < 0)
-        return cli_fail(cli, EXIT_USAGE, "--data: %s is not UTF-8 text", data + 1);
-    return 0;
-}
-
-static int put_ca_file(const struct cli *cli, json_t *base)
-{
-    const char *path = ag_options_text(cli->options, AG_OPT_CA_FILE);
-    char real[PATH_MAX];
-
-    if (path == NULL)
-        return 0;
-    if (path[0] != '/' && realpath(path, real) == NULL)
-        return cli_fail(cli, EXIT_USAGE, "--ca-file: %s: %s", path, strerror(errno));
-    put_text(base, "ca_file", path[0] == '/' ? path : real);
-    return 0;
-}
-
-static int make_base(const struct cli *cli, json_t *base)
+/* Never with --quiet. */
+static bool wants_summary(const struct cli *cli)
 {
     const ag_options_t *options = cli->options;
-    int code;
 
-    put_text(base, "method",
-             ag_options_given(options, AG_OPT_REQUEST) ? ag_options_text(options, AG_OPT_REQUEST)
-                                                       : NULL);
-    if (ag_options_flag(options, AG_OPT_HEAD))
-        json_object_set_new(base, "head", json_true());
-    if (ag_options_given(options, AG_OPT_BODY))
-        put_text(base, "body", ag_options_text(options, AG_OPT_BODY));
-    put_number(base, "total_ms", ag_options_ms(options, AG_OPT_FETCH_TIMEOUT));
-    put_number(base, "connect_ms", ag_options_ms(options, AG_OPT_CONNECT_TIMEOUT));
-    put_number(base, "first_byte_ms", ag_options_ms(options, AG_OPT_FIRST_BYTE_TIMEOUT));
-    put_number(base, "idle_ms", ag_options_ms(options, AG_OPT_IDLE_TIMEOUT));
-    put_number(base, "max_bytes", ag_options_bytes(options, AG_OPT_MAX_SIZE));
-    put_number(base, "max_redirects", ag_options_whole(options, AG_OPT_MAX_REDIRECTS));
-    code = put_headers(cli, base);
-    if (code == 0)
-        code = put_data(cli, base);
-    if (code == 0)
-        code = put_ca_file(cli, base);
-    if (code == 0 && ag_options_given(options, AG_OPT_BODY) &&
-        ag_options_is(options, AG_OPT_BODY, "file") && !ag_options_given(options, AG_OPT_OUT))
-        code = cli_fail(cli, EXIT_USAGE, "--body file needs --out TEMPLATE");
-    return code;
+    return !cli->quiet &&
+           (ag_options_is(options, AG_OPT_SUMMARY, "always") ||
+            (ag_options_is(options, AG_OPT_SUMMARY, "auto") && isatty(STDERR_FILENO)));
 }
 
-/* ---- for people
- * ---------------------------------------------------------------------------------------------------
- */
-
-static const char *text_at(const json_t *json, const char *key)
+static uint64_t on_end(void *arg, const struct argosy_event *event)
 {
-    const char *text = json_string_value(json_object_get(json, key));
+    struct fetch_source *self = arg;
+    const struct argosy_node *error = event->state == ARGOSY_SUCCEEDED ? NULL : event->error;
+    struct fetch_result result = fetch_result_read(event);
+    char url[FETCH_URL_BYTES_MAX + 1], host[FETCH_HOST_SIZE];
+    struct fetch_end end = {.host = host, .bytes = result.bytes, .run_ms = event->run_ms};
 
-    return text != NULL ? text : "";
+    if (self->summary == NULL)
+        return result.bytes;
+    snprintf(url, sizeof url, "%.*s", AG_TEXT(result.url));
+    fetch_url_host(error != NULL ? error->subject : url, self->base_url, host);
+    if (event->state == ARGOSY_CANCELLED)
+        end.error_type = "cancelled";
+    else if (event->state == ARGOSY_FAILED)
+        end.error_type = error != NULL ? error->error_type : "failed";
+    fetch_summary_add(self->summary, &end);
+    return result.bytes;
 }
 
-/* STATUS SIZE TIME URL [FILE], or the error's type in place of the status. */
-static void print_fetch(const struct cli *cli, const struct argosy_event *event, FILE *out)
+/* ---- all of it
+ * ---------------------------------------------------------------------------------------------- */
+
+/* For jobs that are nothing but a URL. */
+static int pack_shared(struct fetch_source *self)
 {
-    const char *gap = cli->is_terminal ? "  " : "\t";
-    char size[AG_AMOUNT_TEXT_SIZE];
-    const char *subject;
-    json_t *result = NULL;
+    struct ag_buffer packed = ag_buffer_empty(AG_PAYLOAD_BYTES_MAX);
+    struct ag_reader reader;
 
-    if (event->state != ARGOSY_SUCCEEDED || event->result == NULL ||
-        ag_json_from_msgpack(ag_bytes_of(event->result, event->result_size), &result, NULL) < 0) {
-        const struct argosy_node *error = event->error;
-
-        subject = error != NULL && error->subject[0] != '\0' ? error->subject : event->job;
-        fprintf(out, "%s%s-%s%ums%s",
-                error != NULL                      ? error->error_type
-                : event->state == ARGOSY_CANCELLED ? "cancelled"
-                                                   : "failed",
-                gap, gap, event->run_ms, gap);
-        print_clean(subject, strlen(subject), out);
-        fputc('\n', out);
-        return;
+    if (ag_json_to_msgpack(self->base, &packed) < 0) {
+        ag_buffer_free(&packed);
+        return cli_fail(self->cli, EXIT_USAGE, "a job is larger than 512 KiB");
     }
-    fprintf(out, "%lld%s%s%s%ums%s",
-            (long long)json_integer_value(json_object_get(result, "status")), gap,
-            ag_size_print((uint64_t)json_integer_value(json_object_get(result, "bytes")), size),
-            gap, event->run_ms, gap);
-    print_clean(text_at(result, "url"), strlen(text_at(result, "url")), out);
-    if (text_at(result, "file")[0] != '\0') {
-        fputs(gap, out);
-        print_clean(text_at(result, "file"), strlen(text_at(result, "file")), out);
-    }
-    fputc('\n', out);
-    json_decref(result);
+    reader = ag_reader_of(ag_buffer_bytes(&packed));
+    self->shared_count = ag_read_map(&reader);
+    self->shared = ag_buffer_empty(AG_PAYLOAD_BYTES_MAX);
+    ag_buffer_append(&self->shared, reader.at, (size_t)(reader.end - reader.at));
+    ag_buffer_free(&packed);
+    return 0;
 }
 
 static void make_title(const struct fetch_source *source, char *title, size_t size)
@@ -428,32 +271,56 @@ static int check_inputs(const struct cli *cli, const char *const *inputs)
     return 0;
 }
 
+/* Everything that can be wrong, before anything is submitted. */
+static int prepare(struct fetch_source *self)
+{
+    const struct cli *cli = self->cli;
+    const ag_options_t *options = cli->options;
+    struct argosy_error err = {0};
+    int code;
+
+    self->operands = ag_options_operands(options) + (ag_options_command(options) == AG_COMMAND_RUN);
+    self->inputs = ag_options_list(options, AG_OPT_INPUT, NULL);
+    self->template = ag_options_text(options, AG_OPT_OUT);
+    self->base_url = ag_options_text(options, AG_OPT_BASE_URL);
+    if (self->operands[0] == NULL && self->inputs[0] == NULL)
+        return cli_fail(cli, EXIT_USAGE, "no URL: give some, or -i FILE, or - for standard input");
+    if (self->template != NULL && getcwd(self->here, sizeof self->here) == NULL)
+        return cli_fail(cli, EXIT_USAGE, "--out: %s", strerror(errno));
+    code = check_inputs(cli, self->inputs);
+    if (code == 0)
+        code = fetch_options_read(cli, self->base);
+    if (code == 0)
+        code = pack_shared(self);
+    if (code == 0 && wants_summary(cli) && fetch_summary_new(&self->summary, &err) < 0)
+        code = cli_fail_with(cli, &err);
+    return code;
+}
+
 int cli_fetch(struct cli *cli)
 {
-    struct fetch_source source = {.cli = cli, .base = json_object()};
+    struct fetch_source source = {
+        .cli = cli, .base = json_object(), .path = ag_buffer_empty(2 * FETCH_PATH_BYTES_MAX)};
     char title[256];
     struct job_source jobs = {
         .kind = "fetch", .title = title, .next = fetch_next, .arg = &source, .key = host_of};
-    int code;
+    int code = prepare(&source);
 
-    source.operands =
-        ag_options_operands(cli->options) + (ag_options_command(cli->options) == AG_COMMAND_RUN);
-    source.inputs = ag_options_list(cli->options, AG_OPT_INPUT, NULL);
-    source.template = ag_options_text(cli->options, AG_OPT_OUT);
-    if (source.operands[0] == NULL && source.inputs[0] == NULL)
-        code = cli_fail(cli, EXIT_USAGE, "no URL: give some, or -i FILE, or - for standard input");
-    else if (source.template != NULL && getcwd(source.here, sizeof source.here) == NULL)
-        code = cli_fail(cli, EXIT_USAGE, "--out: %s", strerror(errno));
-    else
-        code = check_inputs(cli, source.inputs);
-    if (code == 0)
-        code = make_base(cli, source.base);
     if (code == 0) {
+        if (source.summary != NULL || progress_is_wanted(cli))
+            jobs.ended = on_end;
         make_title(&source, title, sizeof title);
-        code = submission_run(cli, &jobs, print_fetch);
+        code = submission_run(cli, &jobs, fetch_result_print);
+    }
+    if (source.summary != NULL) {
+        fflush(cli->out);
+        fetch_summary_print(source.summary, stderr);
     }
     if (source.is_reading)
         lines_close(&source.lines);
     json_decref(source.base);
+    ag_buffer_free(&source.shared);
+    ag_buffer_free(&source.path);
+    fetch_summary_destroy(&source.summary);
     return code;
 }

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stdio_ext.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -208,6 +209,7 @@ static int run(enum ag_command command, const ag_options_t *options)
     ag_options_log(options, &log);
     ag_log_start(&log);
     cli.is_terminal = isatty(fileno(cli.out)) == 1;
+    __fsetlocking(cli.out, FSETLOCKING_BYCALLER); /* one thread writes, a million small pieces */
     code = commands[command](&cli);
     argosy_client_destroy(&cli.client);
     code = close_output(&cli, code);

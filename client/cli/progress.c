@@ -2,24 +2,49 @@
 
 #include <unistd.h>
 
+#include "client/cli/amounts.h"
 #include "common/clock.h"
 #include "common/duration.h"
 
 enum { DRAW_MS = 100, RATE_MS = 500 };
 
+bool progress_is_wanted(const struct cli *cli)
+{
+    return ag_options_is(cli->options, AG_OPT_PROGRESS, "always") ||
+           (ag_options_is(cli->options, AG_OPT_PROGRESS, "auto") && !cli->quiet &&
+            isatty(STDERR_FILENO));
+}
+
 void progress_start(struct progress *self, const struct cli *cli)
 {
-    bool always = ag_options_is(cli->options, AG_OPT_PROGRESS, "always");
+    *self =
+        (struct progress){.started_at = ag_clock_mono_ms(), .is_shown = progress_is_wanted(cli)};
+}
 
-    *self = (struct progress){.started_at = ag_clock_mono_ms()};
-    self->is_shown = always || (ag_options_is(cli->options, AG_OPT_PROGRESS, "auto") &&
-                                !cli->quiet && isatty(STDERR_FILENO));
+static void put_count(const char *before, uint64_t count, const char *behind)
+{
+    char text[AMOUNT_SIZE];
+
+    fprintf(stderr, "%s%s%s", before, amount_count(count, text), behind);
+}
+
+/* In a second, since the beginning. */
+static void put_rates(const struct progress *self, double rate, int64_t since)
+{
+    char text[AMOUNT_SIZE];
+
+    if (rate < 10)
+        fprintf(stderr, "  %.1f/s", rate);
+    else
+        put_count("  ", (uint64_t)rate, "/s");
+    if (self->bytes > 0)
+        fprintf(stderr, "  %s/s", amount_bytes((double)self->bytes * 1000 / (double)since, text));
 }
 
 void progress_draw(struct progress *self, const struct argosy_counts *counts, uint64_t running,
                    bool force)
 {
-    int64_t now = ag_clock_mono_ms(), since = now - self->started_at;
+    int64_t now = self->is_shown ? ag_clock_mono_ms() : 0, since = now - self->started_at;
     uint64_t done = counts->succeeded + counts->failed + counts->cancelled;
     char left[AG_AMOUNT_TEXT_SIZE];
     double rate = since > 0 ? (double)done * 1000 / (double)since : 0;
@@ -28,20 +53,21 @@ void progress_draw(struct progress *self, const struct argosy_counts *counts, ui
         return;
     self->drawn_at = now;
     self->is_drawn = true;
-    fprintf(stderr, "\r\033[K%llu", (unsigned long long)done);
-    if (self->total > 0)
-        fprintf(stderr, "/%llu %3llu%%", (unsigned long long)self->total,
-                (unsigned long long)(100 * done / self->total));
+    put_count("\r\033[K", done, "");
+    if (self->total > 0) {
+        put_count("/", self->total, "");
+        fprintf(stderr, " %3llu%%", (unsigned long long)(100 * done / self->total));
+    }
     if (since > RATE_MS)
-        fprintf(stderr, "  %.*f/s", rate < 10 ? 1 : 0, rate);
+        put_rates(self, rate, since);
     if (self->total > done && rate > 0)
         fprintf(stderr, "  %s left",
                 ag_duration_print((int64_t)((double)(self->total - done) / rate) * 1000, left));
-    fprintf(stderr, "  %llu running", (unsigned long long)running);
+    put_count("  ", running, " running");
     if (counts->failed > 0)
-        fprintf(stderr, "  %llu failed", (unsigned long long)counts->failed);
+        put_count("  ", counts->failed, " failed");
     if (counts->cancelled > 0)
-        fprintf(stderr, "  %llu cancelled", (unsigned long long)counts->cancelled);
+        put_count("  ", counts->cancelled, " cancelled");
     fflush(stderr);
 }
 

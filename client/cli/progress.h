@@ -1,4 +1,4 @@
-/* progress.h - the line on stderr that moves: done, rate, time left, failures, running.
+/* progress.h - the line on stderr that moves: done, rates, time left, running, failures.
  *
  * Shown in a terminal, or always with --progress always; at most ten times a second.
  */
@@ -11,7 +11,11 @@ struct progress {
     bool is_shown, is_drawn;
     int64_t started_at, drawn_at;
     uint64_t total; /* 0: not known yet */
+    uint64_t bytes; /* that results have brought so far; 0: nothing is said of them */
 };
+
+/* Whether the line is shown at all. */
+bool progress_is_wanted(const struct cli *cli);
 
 void progress_start(struct progress *self, const struct cli *cli);
 void progress_draw(struct progress *self, const struct argosy_counts *counts, uint64_t running,

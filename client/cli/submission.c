@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "client/cli/amounts.h"
 #include "client/cli/fleet.h"
 #include "client/cli/joblog.h"
 #include "client/cli/jobs.h"
@@ -26,18 +27,6 @@ enum {
 
 /* ---- printing
  * ------------------------------------------------------------------------------------------ */
-
-void print_clean(const char *text, size_t size, FILE *out)
-{
-    for (size_t i = 0; i < size; i++) {
-        unsigned char c = (unsigned char)text[i];
-
-        if (c < 0x20 || c == 0x7f)
-            fprintf(out, "\\x%02x", c);
-        else
-            fputc(c, out);
-    }
-}
 
 static const char *state_name(enum argosy_job_state state)
 {
@@ -222,8 +211,9 @@ struct submission {
     uint64_t idle_question; /* the request that asks for workers */
 };
 
-/* --per-host and --delay-per-host are limits of a key that the source knows; a retry budget counts
- * by it as well, so that one host that is down does not spend what others may need. */
+/* What the source counts by, a host, is the key of every job that has no other: it is what
+ * --per-host and --delay-per-host limit, what a retry budget counts by (one host that is down does
+ * not spend what others may need), and what a server closes that asks for time, for the fleet. */
 static int configure_job(struct submission *self)
 {
     const ag_options_t *options = self->cli->options;
@@ -231,15 +221,11 @@ static int configure_job(struct submission *self)
     int code = jobs_configure(self->cli, job, &self->retry);
 
     job->kind = self->source->kind;
-    if (code != 0 || self->source->key == NULL)
+    if (code != 0 || self->source->key == NULL || job->key != NULL)
         return code;
-    if (job->key == NULL &&
-        (ag_options_given(options, AG_OPT_PER_HOST) ||
-         ag_options_given(options, AG_OPT_DELAY_PER_HOST) || job->retry.budget_percent > 0)) {
-        self->has_keys = true;
-        job->key_max = ag_options_whole(options, AG_OPT_PER_HOST);
-        job->key_delay_ms = ag_options_ms(options, AG_OPT_DELAY_PER_HOST);
-    }
+    self->has_keys = true;
+    job->key_max = ag_options_whole(options, AG_OPT_PER_HOST);
+    job->key_delay_ms = ag_options_ms(options, AG_OPT_DELAY_PER_HOST);
     return 0;
 }
 
@@ -346,6 +332,8 @@ static void on_job(struct submission *self, const struct argosy_event *event)
     self->ended++;
     joblog_ended(&self->log, self->cli, event);
     keep_result(self, event);
+    if (self->source->ended != NULL)
+        self->progress.bytes += self->source->ended(self->source->arg, event);
     self->counts.succeeded += event->state == ARGOSY_SUCCEEDED;
     self->counts.failed += event->state == ARGOSY_FAILED;
     self->counts.cancelled += event->state == ARGOSY_CANCELLED;
@@ -383,7 +371,7 @@ static bool offers(const json_t *workers, const char *kind)
 /* A batch that waits for a worker that nobody has started would look like one that hangs. */
 static void ask_when_idle(struct submission *self)
 {
-    if (self->is_detached || self->idle_question != 0 ||
+    if (self->is_detached || self->idle_question != 0 || self->idle_since == INT64_MAX ||
         ag_clock_mono_ms() - IDLE_MS < self->idle_since)
         return;
     argosy_query(self->cli->client, "workers", NULL, 0, &self->idle_question, NULL);

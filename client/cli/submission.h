@@ -18,6 +18,9 @@ struct job_source {
     void *arg;
     /* What the job that next() has just made shares a limit by; "" nothing. May be NULL. */
     const char *(*key)(void *arg);
+    /* Told of every job that has ended; returns how many bytes it has brought, for the progress
+     * line. May be NULL. */
+    uint64_t (*ended)(void *arg, const struct argosy_event *event);
 };
 
 /* How a result is shown to people (not with --json); writes whole lines. */
@@ -41,8 +44,5 @@ int exit_code_of(const struct argosy_event *ended, const argosy_report *report);
 
 /* What every kind shows when nothing better is known: "succeeded 31ms 01J... ". */
 void print_plain(const struct cli *cli, const struct argosy_event *event, FILE *out);
-
-/* A text that may hold anything, safe for a terminal. */
-void print_clean(const char *text, size_t size, FILE *out);
 
 #endif
