@@ -825,7 +825,7 @@ static void a_root_may_be_written_with_more_slashes(void **state)
     assert_ok(warc_append(self, &what, &place, &err));
     assert_memory_equal(place.file, below("x/a-"), strlen(below("x/a-")));
     warc_destroy(&self);
-    assert_ok(output_new(&output, file, others, 1, &err));
+    assert_ok(output_new(&output, file, others, 1, NULL, &err));
     assert_ok(output_commit(output, "", &path, &err));
     assert_string_equal(path, below("y/b"));
     output_destroy(&output);

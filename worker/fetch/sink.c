@@ -33,7 +33,7 @@ struct sink {
     struct sink_config config;
     char *path, *resume_key;
     struct ag_buffer filling;
-    bool is_busy, wants_finish, wants_restart, is_abandoned;
+    bool is_busy, wants_finish, wants_restart, is_closing, is_abandoned;
     struct work work;
 };
 
@@ -161,7 +161,7 @@ static void on_done(void *arg)
     sink_t *self = arg;
 
     self->is_busy = false;
-    if (self->is_abandoned && !self->work.ends && self->work.output != NULL) {
+    if ((self->is_abandoned || self->is_closing) && !self->work.ends && self->work.output != NULL) {
         self->work.ends = true;
         submit(self);
         return;
@@ -170,7 +170,8 @@ static void on_done(void *arg)
         free_sink(self);
         return;
     }
-    if (self->work.rc == 0 && (self->wants_finish || self->filling.size >= WRITE_FROM))
+    if (!self->is_closing && self->work.rc == 0 &&
+        (self->wants_finish || self->filling.size >= WRITE_FROM))
         hand_over(self);
     self->config.changed(self->config.arg);
 }
@@ -251,6 +252,11 @@ const char *sink_path(const sink_t *self)
     return output_path(self->work.output);
 }
 
+bool sink_is_whole(const sink_t *self)
+{
+    return !self->is_busy && self->work.is_done;
+}
+
 const char *sink_sha256(const sink_t *self)
 {
     return self->work.sha256;
@@ -281,6 +287,18 @@ int sink_new(sink_t **out, const struct sink_config *config, struct argosy_error
     self->filling = self->work.bytes = ag_buffer_empty(2 * SINK_BUFFER);
     *out = self;
     return 0;
+}
+
+bool sink_close(sink_t *self)
+{
+    self->is_closing = true;
+    if (self->is_busy)
+        return true; /* on_done() goes on */
+    if (self->work.output == NULL)
+        return false;
+    self->work.ends = true;
+    submit(self);
+    return true;
 }
 
 void sink_destroy(sink_t **self_p)

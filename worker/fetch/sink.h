@@ -71,9 +71,16 @@ bool sink_is_busy(const sink_t *self);
  * not be written to, ARGOSY_EPROTO for the wrong digest, ARGOSY_EIO for all else. */
 const char *sink_failure(const sink_t *self, int *code);
 
+/* It has been finished: the file has its name. */
+bool sink_is_whole(const sink_t *self);
+
 /* After sink_finish(): where it is, and its digest in hexadecimal. */
 const char *sink_path(const sink_t *self);
 const char *sink_sha256(const sink_t *self);
+
+/* It is given up: what is not finished is removed (with a resume key, once marked: left). True:
+ * `changed` follows when that is done, or several times before; see sink_is_busy(). */
+bool sink_close(sink_t *self);
 
 /* Never waits; what is not finished is removed (with resume and a validator: left) behind its back.
  * `changed` is not called any more. Sets NULL. */

@@ -15,6 +15,7 @@
 static void go(struct transfer *self);
 static void judge(struct transfer *self, CURLcode code);
 static void finish(struct transfer *self);
+static void end(struct transfer *self);
 
 /* ---- one hop
  * ------------------------------------------------------------------------------------------- */
@@ -538,6 +539,10 @@ static void on_disk(void *arg)
         transfer_blame_sink(self);
         finish(self);
         return;
+    case STEP_ENDING:
+        if (!sink_is_busy(self->sink))
+            end(self);
+        return;
     case STEP_FREE:
     case STEP_ROBOTS:
     case STEP_RESOLVING:
@@ -708,14 +713,22 @@ void transfer_begin(struct transfer *self, struct task *task)
 /* ---- the end
  * ------------------------------------------------------------------------------------------- */
 
-static void finish(struct transfer *self)
+static void end(struct transfer *self)
 {
     struct task *task = self->task;
 
-    ag_heap_stop(self->shared->timers, &self->timer);
     verdict_write(self);
     transfer_reset(self);
     self->shared->ended(self, task);
+}
+
+/* What has failed is over when nothing of it is left. */
+static void finish(struct transfer *self)
+{
+    ag_heap_stop(self->shared->timers, &self->timer);
+    self->step = STEP_ENDING;
+    if (self->sink == NULL || sink_is_whole(self->sink) || !sink_close(self->sink))
+        end(self);
 }
 
 /* Nobody calls us any more. */
@@ -730,6 +743,8 @@ static void leave(struct transfer *self)
 
 void transfer_stop(struct transfer *self)
 {
+    if (self->step == STEP_ENDING)
+        return; /* it will not take long */
     leave(self);
     robots_cache_forget(self->shared->robots, &self->robots_question);
     transfer_blame(self, "cancelled", false, "the attempt was stopped");

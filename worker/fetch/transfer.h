@@ -53,7 +53,8 @@ enum step {
     STEP_RUNNING,   /* libcurl */
     STEP_COPYING,   /* the disk, which the body of a file: URL comes from */
     STEP_ARCHIVING, /* the archive's disk */
-    STEP_CLOSING    /* the disk: the rest of the body, the file's name */
+    STEP_CLOSING,   /* the disk: the rest of the body, the file's name */
+    STEP_ENDING     /* the disk: a file that is given up is removed */
 };
 
 /* Why it failed; type[0] == 0: it has not. */

@@ -132,13 +132,21 @@ static const char *take_parts(struct url *out, CURLU *url)
     return NULL;
 }
 
+static bool has_user(CURLU *url)
+{
+    char *user = NULL;
+    bool has = curl_url_get(url, CURLUPART_USER, &user, 0) == CURLUE_OK;
+
+    curl_free(user);
+    return has;
+}
+
 static const char *read_by_libcurl(struct url *out, const char *text, const char *base,
                                    bool drops_user)
 {
     CURLU *url = curl_url();
     const char *wrong = NULL;
     CURLUcode code = CURLUE_OUT_OF_MEMORY;
-    char user[8];
 
     if (url != NULL && base != NULL)
         code = curl_url_set(url, CURLUPART_URL, base, CURLU_NON_SUPPORT_SCHEME);
@@ -149,8 +157,7 @@ static const char *read_by_libcurl(struct url *out, const char *text, const char
                                 (drops_user ? CURLU_URLENCODE : 0));
     if (code != CURLUE_OK)
         wrong = curl_url_strerror(code);
-    if (wrong == NULL && !drops_user &&
-        (take_part(url, CURLUPART_USER, 0, user, sizeof user) != NULL || user[0] != '\0'))
+    if (wrong == NULL && !drops_user && has_user(url))
         wrong =
             "credentials in a URL end up in lists and logs; 'auth' names a secret of the worker";
     if (wrong == NULL) {

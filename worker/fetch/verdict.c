@@ -193,7 +193,7 @@ void verdict_write(struct transfer *self)
 {
     struct outcome *outcome = &self->task->outcome;
     const char *wanted = self->request.sha256;
-    bool has_file = self->sink != NULL && sink_sha256(self->sink)[0] != '\0';
+    bool has_file = self->sink != NULL && sink_is_whole(self->sink);
     char sha256[65];
 
     if (has_file)
