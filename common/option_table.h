@@ -437,8 +437,8 @@
     X(ALLOW_NET, "allow-net", 0, WORDS, NULL, 1, 128, "CIDR[:PORT]", AG_FOR(WORKER), WORKER,            \
       "A private network that fetches may reach, or any (default: public addresses only).")             \
     X(ALLOW_PORT, "allow-port", 0, WORDS, NULL, 1, 128, "PORT", AG_FOR(WORKER), WORKER,                  \
-      "A port, or a range such as 8000-8999, that fetches may reach on public addresses "               \
-      "(default: 80 and 443).")                                                                         \
+      "A port, or a range such as 8000-8999, that fetches may reach on public addresses, besides "      \
+      "80 and 443.")                                                                                    \
     X(ALLOW_SCHEME, "allow-scheme", 0, WORDS, NULL, 1, 128, "SCHEME", AG_FOR(WORKER), WORKER,            \
       "What fetches may speak: http, https, ftp, ftps, sftp, or file, below --root "                    \
       "(default: http and https).")                                                                     \

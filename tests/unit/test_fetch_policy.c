@@ -128,7 +128,8 @@ static void ports_and_schemes_and_proxies_are_as_they_are_said(void **state)
         &policy, &(struct policy_config){.ports = ports, .schemes = schemes, .proxies = proxies},
         &err));
     assert_true(allows(policy, "8.8.8.8", 8005));
-    assert_false(allows(policy, "8.8.8.8", 80));
+    assert_true(allows(policy, "8.8.8.8", 80));
+    assert_false(allows(policy, "8.8.8.8", 8011));
     assert_false(allows(policy, "127.0.0.1", 8080));
     assert_string_equal(policy_schemes(policy), "https,ftp");
     assert_true(policy_allows_proxy(policy, "http://proxy:3128"));

@@ -151,11 +151,11 @@ static bool parse_ports(const char *text, struct port_range *out)
 
 static int read_ports(policy_t *self, const char *const *ports, struct argosy_error *err)
 {
-    static const char *const usual[] = {"80", "443", NULL};
-
-    for (ports = ports != NULL && *ports != NULL ? ports : usual; *ports != NULL; ports++) {
+    self->ports[self->ports_count++] = (struct port_range){80, 80};
+    self->ports[self->ports_count++] = (struct port_range){443, 443};
+    for (; ports != NULL && *ports != NULL; ports++) {
         if (self->ports_count == PORT_RANGES_MAX)
-            return ag_fail(err, ARGOSY_EINVAL, "--allow-port: more than %d", PORT_RANGES_MAX);
+            return ag_fail(err, ARGOSY_EINVAL, "--allow-port: more than %d", PORT_RANGES_MAX - 2);
         if (!parse_ports(*ports, &self->ports[self->ports_count++]))
             return ag_fail(err, ARGOSY_EINVAL,
                            "--allow-port: '%s' is not a port or a range (8080, 8000-8999)", *ports);

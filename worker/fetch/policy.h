@@ -23,8 +23,8 @@ typedef struct policy policy_t;
 /* Lists end with NULL, or are NULL themselves: the default. */
 struct policy_config {
     const char *const *nets;  /* CIDR[:PORT], [IPv6-CIDR]:PORT, or "any": every address and port */
-    const char *const *ports; /* NUMBER or FIRST-LAST; default: 80 and 443. A network in
-                                 `nets` is open on its own port, or on all of them */
+    const char *const *ports;   /* NUMBER or FIRST-LAST, besides 80 and 443. A network in `nets` is
+                                   open on its own port, or on all of them */
     const char *const *schemes; /* default: http and https */
     const char *const *proxies; /* as jobs name them, or "any"; default: none */
 };

@@ -369,6 +369,14 @@ static void follow(struct transfer *self)
     curl_easy_getinfo(self->easy, CURLINFO_REDIRECT_URL, &location);
     if (location != NULL)
         wrong = url_read_link(&url, location, NULL);
+    if (wrong == NULL && strncmp(url.scheme, "http", 4) != 0) {
+        transfer_blame(self, "fetch.policy", false,
+                       "a redirect leads to %.16s:, which only a job itself may ask for",
+                       url.scheme);
+        url_fini(&url);
+        finish(self);
+        return;
+    }
     if (wrong != NULL) {
         transfer_blame(self, "fetch.redirect", false, "a redirect leads nowhere: %s", wrong);
         finish(self);
