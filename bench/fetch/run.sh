@@ -22,7 +22,7 @@ descriptors_for_5000=5500  # connections, and what a process has open anyway
 PATH=$PATH:/usr/sbin:/sbin # nginx
 
 usage() {
-    sed -n 's/^#     //p; s/^# --/--/p' "$0" >&2
+    sed -n 's/^#     //p; s/^# \(--[a-z]\)/\1/p' "$0" >&2
     exit 2
 }
 
@@ -52,6 +52,7 @@ for row in $rows; do
 done
 at_least() { if [ "$1" -gt "$2" ]; then echo "$1"; else echo "$2"; fi; }
 handshakes=$(at_least $((requests / 10)) 100) # the rate is the same with more
+curl_handshakes=$(at_least $((requests / 100)) 100)
 aria2c_requests=$(at_least $((requests / 5)) 1000)
 httpx_requests=$(at_least $((requests / 20)) 1000)
 
@@ -60,7 +61,11 @@ if [ -z "$disk" ]; then
     disk=/var/tmp
     if [ -w /dev/shm ] && [ "$(room_kb /dev/shm)" -ge $file_room_kb ]; then disk=/dev/shm; fi
 fi
-ulimit -n "$(ulimit -H -n)"
+# shellcheck disable=SC3045 # every shell has it, though POSIX does not
+{
+    ulimit -n "$(ulimit -H -n)"
+    descriptors=$(ulimit -n | sed 's,unlimited,1000000,')
+}
 
 # ---- what was started ends with us --------------------------------------------------------------
 work=$(mktemp -d "$disk/argosy-bench.XXXXXX")
@@ -192,8 +197,8 @@ if [ ! -f "$echo_module" ]; then
     drop delay200 "nginx has no module to wait with (package libnginx-mod-http-echo)"
     drop delay5000 "nginx has no module to wait with (package libnginx-mod-http-echo)"
 fi
-if [ "$(ulimit -n)" -lt $descriptors_for_5000 ]; then
-    drop delay5000 "a process may open $(ulimit -n) files only (ulimit -H -n)"
+if [ "$descriptors" -lt $descriptors_for_5000 ]; then
+    drop delay5000 "a process may open $descriptors files only (ulimit -H -n)"
 fi
 has_tls=1
 if ! command -v openssl >/dev/null; then
@@ -248,7 +253,7 @@ write_server_config() {
     master_process off;
     pid $work/nginx.pid;
     error_log $work/nginx.log;
-    events { worker_connections $(($(ulimit -n) < 12000 ? $(ulimit -n) : 12000)); multi_accept on; }
+    events { worker_connections $((descriptors < 12000 ? descriptors : 12000)); multi_accept on; }
     http {
         access_log off;
         sendfile on;
@@ -264,7 +269,7 @@ write_server_config() {
             ${has_delay:+location = /delay { echo_sleep 1; echo ok; \}}
         }"
     if [ -n "$has_tls" ]; then
-        tls_server $((port + 1)) ''
+        tls_server $((port + 1)) 'ssl_session_cache shared:bench:4m;'
         tls_server $((port + 2)) 'ssl_session_tickets off; ssl_session_cache off;'
     fi
     echo "}"
@@ -275,11 +280,11 @@ head -c 1000 /dev/zero | tr '\0' x >"$work/www/1k"
 truncate -s "${file_kb}K" "$work/www/2g"
 [ -z "$has_tls" ] || make_certificates
 write_server_config >"$work/nginx.conf"
-$pin_server nginx -c "$work/nginx.conf" -e "$work/nginx.log" 2>>"$work/nginx.log" &
+$pin_server nginx -c "$work/nginx.conf" -e "$work/nginx.log" 2>"$work/nginx.err" &
 server=$!
 if ! await "$meter" -n "$server" -s "$port" true; then
     echo "run.sh: nginx did not start; is another program on port $port, or one of the next two?" >&2
-    tail -5 "$work/nginx.log" >&2
+    tail -5 "$work/nginx.err" >&2
     exit 1
 fi
 plain=http://127.0.0.1:$port
@@ -451,7 +456,7 @@ row_tls() { # LIST URL
     measure "Argosy" run_argosy_list memory 100 "$handshakes" "$1"
     [ -z "$python" ] ||
         measure "aiohttp+uvloop" run_aiohttp get "$2/1k" "$handshakes" 100 "$work/bundle.pem"
-    [ -z "$has_curl" ] || measure "curl -Z" run_curl 100 "$handshakes" "$1"
+    [ -z "$has_curl" ] || measure "curl -Z" run_curl 100 "$curl_handshakes" "$1-curl"
     [ -z "$has_wget2" ] || measure "wget2" run_wget2 100 "$handshakes" "$1"
 }
 
@@ -475,7 +480,9 @@ seq "$aria2c_requests" | sed "s,.*,$plain/1k?&\n out=&," >"$work/small.aria2c"
 make_list delay200 200 "$plain/delay"
 make_list delay5000 5000 "$plain/delay"
 make_list tls "$handshakes" "$secure/1k"
+make_list tls-curl "$curl_handshakes" "$secure/1k"
 make_list tls-full "$handshakes" "$secure_full/1k"
+make_list tls-full-curl "$curl_handshakes" "$secure_full/1k"
 
 # ---- the machine --------------------------------------------------------------------------------
 processor=$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -1)
@@ -485,7 +492,7 @@ echo "machine   $(nproc) cores, ${processor:-unknown processor}, $memory; Linux 
 echo "versions  $versions"
 echo "load      $(cut -d' ' -f1-3 /proc/loadavg) before the run"
 echo "run       $requests requests ($handshakes over TLS), $rounds rounds," \
-    "${pin_server:+server on core 0, the rest on core 1}${pin_server:-nobody pinned to a core}"
+    "$(if [ -n "$pin_server" ]; then echo 'server on core 0, the rest on core 1'; else echo 'nobody pinned'; fi)"
 
 # ---- the rounds ---------------------------------------------------------------------------------
 : >"$work/data"
