@@ -134,7 +134,7 @@ static int run(char **command, const char *output, struct rusage *usage)
     if (pid == 0) {
         int fd = open(output, O_WRONLY | O_CREAT | O_TRUNC, 0600);
 
-        prctl(PR_SET_PDEATHSIG, SIGTERM);
+        prctl(PR_SET_PDEATHSIG, SIGKILL); /* asked kindly, it would wait for its broker */
         if (getppid() != parent)
             _exit(1);
         if (fd < 0 || dup2(fd, STDOUT_FILENO) < 0)
