@@ -114,6 +114,13 @@ static void blame_code(struct transfer *self, CURLcode code)
                        self->denied);
         return;
     }
+    if (code == CURLE_OUT_OF_MEMORY && hop->is_paused) {
+        /* While we wait for the disk libcurl unpacks all it has read, and keeps it: up to 64 MB. */
+        transfer_blame(self, "fetch.too_large", false,
+                       "the body unpacks to far more than is sent: more than can be kept while the "
+                       "disk is behind");
+        return;
+    }
     fetch_failure_of_code(code, &progress, &failure);
     if (strstr(hop->error, "chunked-encoding") !=
         NULL) { /* the same code as for a lost connection */
@@ -126,6 +133,18 @@ static void blame_code(struct transfer *self, CURLcode code)
                   code == CURLE_PEER_FAILED_VERIFICATION && verified != 0
                       ? X509_verify_cert_error_string(verified)
                       : "");
+}
+
+/* While a body comes, libcurl tells what was sent of it a little late. */
+static void check_wire_bytes(struct transfer *self)
+{
+    curl_off_t wire = 0;
+
+    curl_easy_getinfo(self->easy, CURLINFO_SIZE_DOWNLOAD_T, &wire);
+    if ((uint64_t)wire + self->resumed_from > self->request.max_wire_bytes)
+        transfer_blame(self, "fetch.too_large", false,
+                       "the body was sent in more than the limit of %llu bytes",
+                       (unsigned long long)self->request.max_wire_bytes);
 }
 
 void verdict_of_hop(struct transfer *self, CURLcode code)
@@ -143,6 +162,8 @@ void verdict_of_hop(struct transfer *self, CURLcode code)
         blame_code(self, code);
     else if (hop->is_redirect)
         transfer_blame(self, "fetch.redirect", false, "too many redirects");
+    else if (hop->is_wanted)
+        check_wire_bytes(self);
 }
 
 void verdict_of_stall(struct transfer *self, int64_t now)
