@@ -107,6 +107,12 @@ static void set_version(struct transfer *self)
     case FETCH_HTTP_2:
         curl_easy_setopt(easy, CURLOPT_HTTP_VERSION,
                          tls ? CURL_HTTP_VERSION_2TLS : CURL_HTTP_VERSION_2_PRIOR_KNOWLEDGE);
+        /* Before 8.0 (curl #10634) the second request on a connection of this sort breaks it. */
+        if (!tls && curl_version_info(CURLVERSION_NOW)->version_num < 0x080000) {
+            curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, 1L);
+            curl_easy_setopt(easy, CURLOPT_FORBID_REUSE, 1L);
+            return;
+        }
         curl_easy_setopt(easy, CURLOPT_PIPEWAIT, 1L);
         return;
     case FETCH_HTTP_AUTO:
@@ -245,6 +251,7 @@ static void set_method(struct transfer *self)
 
 bool hop_prepare(struct transfer *self)
 {
+    curl_easy_setopt(self->easy, CURLOPT_COOKIEFILE, NULL); /* a reset would leak it */
     curl_easy_reset(self->easy);
     curl_easy_setopt(self->easy, CURLOPT_URL, self->hop.url->text);
     set_base(self);

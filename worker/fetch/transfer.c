@@ -809,6 +809,7 @@ void transfer_reset(struct transfer *self)
     struct ag_buffer fields = self->hop.fields;
 
     if (self->jar != NULL) {
+        curl_easy_setopt(self->easy, CURLOPT_COOKIEFILE, NULL);
         curl_easy_setopt(self->easy, CURLOPT_SHARE, self->shared->share);
         jars_release(self->jar);
     }
