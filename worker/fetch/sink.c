@@ -156,11 +156,23 @@ static void free_sink(sink_t *self)
     free(self);
 }
 
+/* What has arrived is for the next attempt, but not yet with the disk. */
+static bool has_more_to_keep(const sink_t *self)
+{
+    return self->resume_key != NULL && self->is_closing && !self->is_abandoned &&
+           self->work.rc == 0 && !self->work.is_done && !self->work.ends &&
+           self->work.validator[0] != '\0' && self->filling.size > 0 && !self->filling.failed;
+}
+
 static void on_done(void *arg)
 {
     sink_t *self = arg;
 
     self->is_busy = false;
+    if (has_more_to_keep(self)) {
+        hand_over(self);
+        return;
+    }
     if ((self->is_abandoned || self->is_closing) && !self->work.ends && self->work.output != NULL) {
         self->work.ends = true;
         submit(self);
@@ -292,8 +304,13 @@ int sink_new(sink_t **out, const struct sink_config *config, struct argosy_error
 bool sink_close(sink_t *self)
 {
     self->is_closing = true;
+    self->wants_finish = false;
     if (self->is_busy)
         return true; /* on_done() goes on */
+    if (has_more_to_keep(self)) {
+        hand_over(self);
+        return true;
+    }
     if (self->work.output == NULL)
         return false;
     self->work.ends = true;

@@ -113,6 +113,7 @@ struct hop {
     uint64_t bytes;            /* of the body, decoded */
     uint64_t wire_bytes_total; /* of the body as it is sent; 0: the server did not say */
     bool is_cut;               /* we have heard enough of a body that nobody wants */
+    uint64_t range_total;      /* of what is gone on with: bytes of the whole */
     bool is_refused_range;     /* what is there cannot be gone on with: all of it, please */
 };
 

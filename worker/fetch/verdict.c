@@ -162,6 +162,8 @@ void verdict_of_hop(struct transfer *self, CURLcode code)
         blame_code(self, code);
     else if (hop->is_redirect)
         transfer_blame(self, "fetch.redirect", false, "too many redirects");
+    else if (hop->range_total > 0 && self->resumed_from + hop->bytes != hop->range_total)
+        transfer_blame(self, "fetch.truncated", true, "the rest of the body is not all of it");
     else if (hop->is_wanted)
         check_wire_bytes(self);
 }
