@@ -163,8 +163,11 @@ int exchange_new(struct exchange **out, const struct exchange_config *config,
     return 0;
 }
 
-/* Of a request that is repeated (a connection had gone) the last one counts; its head comes whole.
- */
+void exchange_begin_request(struct exchange *self)
+{
+    ag_buffer_clear(&self->request);
+}
+
 void exchange_add_request(struct exchange *self, const void *data, size_t size)
 {
     ag_buffer_append(&self->request, data, size);

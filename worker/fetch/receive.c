@@ -427,6 +427,8 @@ static int on_ready(void *arg, char *peer, char *here, int peer_port, int port)
     self->denied[0] = '\0';
     if (!policy_is_open(self->shared->policy) && !may_reach_peer(self, peer, peer_port))
         return CURL_PREREQFUNC_ABORT;
+    if (self->exchange != NULL)
+        exchange_begin_request(self->exchange);
     self->hop.phase = PHASE_WAITING;
     self->hop.quiet_since = ag_clock_mono_ms();
     return CURL_PREREQFUNC_OK;

@@ -134,6 +134,7 @@ struct transfer {
     bool robots_known;         /* robots.txt lets us fetch `page` */
     bool as_get;               /* a redirect has made a GET of it */
     unsigned redirects, pages; /* in all */
+    unsigned page_redirects;   /* that led to `page`; those of robots.txt are its hops' own */
     struct resolver_question question;
     struct robots_question robots_question;
     struct ag_buffer body;

@@ -79,7 +79,9 @@ static void blame_status(struct transfer *self)
 /* Whether the server may have done what was asked for, and must not be asked twice. */
 static bool may_have_happened(const struct transfer *self)
 {
-    return !self->as_get && self->hop.phase != PHASE_CONNECTING &&
+    bool is_about_robots = self->hop.for_robots || self->step == STEP_ROBOTS;
+
+    return !self->as_get && !is_about_robots && self->hop.phase != PHASE_CONNECTING &&
            !request_may_be_repeated(&self->request);
 }
 
