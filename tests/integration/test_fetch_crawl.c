@@ -273,6 +273,30 @@ static void robots_txt_does_not_hide_redirects_from_their_bound(void **state)
                     port(), port(), port()));
 }
 
+static void robots_txt_leads_to_http_only(void **state)
+{
+    static const char *const schemes[] = {"http", "file", NULL};
+    json_t *result;
+
+    (void)state;
+    harness_write(harness_path("root/local"), "User-agent: *\nAllow: /\n");
+    policy.schemes = schemes;
+    for (int i = 0; i < 2; i++) { /* whether the job might ask for it itself or not */
+        char answer[256];
+
+        snprintf(answer, sizeof answer,
+                 "HTTP/1.1 302 Found\r\nLocation: file://%s/local\r\nContent-Length: 0\r\n\r\n",
+                 root);
+        result = result_of(make("{'url': 'http://127.0.0.1:%u/x', 'robots': true}",
+                                ANSWER(answer, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi")));
+        assert_string_equal(text_at(result, "body"), "hi"); /* it has none, then */
+        json_decref(result);
+        policy.schemes = NULL;
+        restart_engine();
+    }
+    answered();
+}
+
 /* A POST that waits for robots.txt was not sent: to try again does no harm. */
 static void what_robots_txt_has_kept_back_may_be_tried_again(void **state)
 {
@@ -583,6 +607,7 @@ int main(void)
         FETCH_TEST(a_redirect_is_asked_about_as_well),
         FETCH_TEST(redirects_of_robots_txt_are_its_own),
         FETCH_TEST(robots_txt_does_not_hide_redirects_from_their_bound),
+        FETCH_TEST(robots_txt_leads_to_http_only),
         FETCH_TEST(what_robots_txt_has_kept_back_may_be_tried_again),
         FETCH_TEST(robots_txt_is_asked_for_without_the_jobs_words),
         FETCH_TEST(an_exchange_is_found_where_the_result_says),

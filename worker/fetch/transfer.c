@@ -301,7 +301,7 @@ static void on_robots_hop(struct transfer *self, CURLcode code)
     struct hop *hop = &self->hop;
     char *location = NULL;
     int64_t now = ag_clock_mono_ms();
-    struct url url;
+    struct url url = {.path = ""};
 
     curl_easy_getinfo(self->easy, CURLINFO_RESPONSE_CODE, &hop->status);
     if (code == CURLE_OPERATION_TIMEDOUT && now >= self->started_at + self->request.total_ms) {
@@ -317,7 +317,8 @@ static void on_robots_hop(struct transfer *self, CURLcode code)
     }
     curl_easy_getinfo(self->easy, CURLINFO_REDIRECT_URL, &location);
     if (hop->redirects >= ROBOTS_REDIRECTS_MAX || location == NULL ||
-        url_read_link(&url, location, NULL) != NULL) {
+        url_read_link(&url, location, NULL) != NULL || strncmp(url.scheme, "http", 4) != 0) {
+        url_fini(&url);
         hop->redirects++;
         answer_robots(self, (int)hop->status);
         return;
