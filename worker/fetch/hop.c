@@ -126,8 +126,9 @@ static void set_version(struct transfer *self)
 /* "host:port:address,address": libcurl does not look names up itself. */
 static void set_address(struct transfer *self)
 {
-    if (self->hop.resolved != NULL)
-        curl_easy_setopt(self->easy, CURLOPT_RESOLVE, self->hop.resolved);
+    /* Also when there is none: of a request that was stopped before it ran libcurl still has the
+     * list, which is gone, and a reset does not change that. */
+    curl_easy_setopt(self->easy, CURLOPT_RESOLVE, self->hop.resolved);
 }
 
 /* ---- what goes out
