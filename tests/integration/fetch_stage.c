@@ -82,13 +82,18 @@ void task_finish(struct task *task)
         begin(&jobs[begun]);
 }
 
-void turn(void)
+void turn_within(int ms)
 {
     struct pollfd wait = {.fd = fetch_fd(engine), .events = POLLIN};
     int64_t left = fetch_deadline(engine) - ag_clock_mono_ms();
 
-    poll(&wait, 1, left > 100 ? 100 : left > 0 ? (int)left : 0);
+    poll(&wait, 1, left > ms ? ms : left > 0 ? (int)left : 0);
     fetch_turn(engine, ag_clock_mono_ms());
+}
+
+void turn(void)
+{
+    turn_within(100);
 }
 
 void run_until(size_t count)

@@ -77,6 +77,7 @@ struct job *make_file(const char *path, const char *name, const char *more);
 
 void begin(struct job *job);
 void turn(void);
+void turn_within(int ms); /* also when nothing has happened by then */
 void run_until(size_t count);
 
 /* Turn until it holds. */

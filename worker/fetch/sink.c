@@ -118,19 +118,21 @@ static void do_work(void *arg)
 
 static void on_done(void *arg);
 
-static void submit(sink_t *self)
+/* False: it is done already, everybody was told, and the sink may be gone. */
+static bool submit(sink_t *self)
 {
     AG_ASSERT(!self->is_busy);
     self->is_busy = true;
     if (pool_submit(self->config.pool,
                     &(struct pool_item){.work = do_work, .done = on_done, .arg = self}) == 0)
-        return;
+        return true;
     do_work(self); /* without memory for an item it is better to be slow than to fail */
     on_done(self);
+    return false;
 }
 
-/* The pool's thread has nothing of us: give it what has come together. */
-static void hand_over(sink_t *self)
+/* The pool's thread has nothing of us: give it what has come together. As submit(). */
+static bool hand_over(sink_t *self)
 {
     struct work *work = &self->work;
     struct ag_buffer empty = work->bytes;
@@ -142,7 +144,7 @@ static void hand_over(sink_t *self)
     work->restarts = self->wants_restart;
     work->finishes = self->wants_finish && !work->flushes;
     self->wants_restart = self->wants_finish = false;
-    submit(self);
+    return submit(self);
 }
 
 static void free_sink(sink_t *self)
@@ -183,8 +185,8 @@ static void on_done(void *arg)
         return;
     }
     if (!self->is_closing && self->work.rc == 0 &&
-        (self->wants_finish || self->filling.size >= WRITE_FROM))
-        hand_over(self);
+        (self->wants_finish || self->filling.size >= WRITE_FROM) && !hand_over(self))
+        return;
     self->config.changed(self->config.arg);
 }
 
