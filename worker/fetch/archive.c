@@ -99,7 +99,8 @@ static void on_appended(void *arg)
 
 static void submit(struct exchange *self)
 {
-    if (pool_submit(self->archive->pool,
+    if (self->archive->pool != NULL &&
+        pool_submit(self->archive->pool,
                     &(struct pool_item){.work = do_append, .done = on_appended, .arg = self}) == 0)
         return;
     self->rc = ag_fail(&self->error, ARGOSY_ENOMEM, "no memory to archive an exchange");
@@ -163,8 +164,11 @@ int exchange_new(struct exchange **out, const struct exchange_config *config,
     return 0;
 }
 
-/* Of a request that is repeated (a connection had gone) the last one counts; its head comes whole.
- */
+void exchange_begin_request(struct exchange *self)
+{
+    ag_buffer_clear(&self->request);
+}
+
 void exchange_add_request(struct exchange *self, const void *data, size_t size)
 {
     ag_buffer_append(&self->request, data, size);
@@ -331,13 +335,18 @@ void archive_on_timer(archive_t *self, int64_t now)
             : now + IDLE_MS;
 }
 
+void archive_stop(archive_t *self)
+{
+    pool_destroy(&self->pool); /* sets NULL: submit() sees it */
+}
+
 void archive_destroy(archive_t **self_p)
 {
     archive_t *self = *self_p;
 
     if (self == NULL)
         return;
-    pool_destroy(&self->pool);
+    archive_stop(self);
     warc_destroy(&self->warc);
     free(self);
     *self_p = NULL;

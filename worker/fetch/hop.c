@@ -114,6 +114,12 @@ static void set_version(struct transfer *self)
     case FETCH_HTTP_2:
         curl_easy_setopt(easy, CURLOPT_HTTP_VERSION,
                          tls ? CURL_HTTP_VERSION_2TLS : CURL_HTTP_VERSION_2_PRIOR_KNOWLEDGE);
+        /* Before 8.0 (curl #10634) the second request on a connection of this sort breaks it. */
+        if (!tls && curl_version_info(CURLVERSION_NOW)->version_num < 0x080000) {
+            curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, 1L);
+            curl_easy_setopt(easy, CURLOPT_FORBID_REUSE, 1L);
+            return;
+        }
         curl_easy_setopt(easy, CURLOPT_PIPEWAIT, 1L);
         return;
     case FETCH_HTTP_AUTO:
@@ -258,6 +264,7 @@ static bool is_plain(const struct transfer *self)
 
 static void set_all(struct transfer *self)
 {
+    curl_easy_setopt(self->easy, CURLOPT_COOKIEFILE, NULL); /* a reset would leak it */
     curl_easy_reset(self->easy);
     set_base(self);
     set_trust(self);
@@ -277,6 +284,8 @@ bool hop_prepare(struct transfer *self)
         set_all(self);
     self->was_plain = plain;
     curl_easy_setopt(self->easy, CURLOPT_URL, self->hop.url->text);
+    /* Also when there is none: of a request that was stopped before it ran libcurl still has the
+     * list, which is gone, and a reset does not change that. */
     curl_easy_setopt(self->easy, CURLOPT_RESOLVE, self->hop.resolved);
     set_limits(self);
     return set_headers(self);

@@ -102,16 +102,27 @@ static bool is_redirect(const struct transfer *self)
            (self->hop.for_robots || self->request.max_redirects > 0);
 }
 
-/* An answer to "from there on, if it is still the same" (RFC 9110 14.4): a 206 must begin where we
- * have ended; a 200 means that it is not the same any more. */
+/* Exactly what was asked for: from where we have ended to the end. Less is allowed (RFC 9110
+ * 15.3.7), but no use to us. */
+static bool is_the_rest(const char *range, uint64_t from, uint64_t *total)
+{
+    unsigned long long first, last, whole;
+
+    if (sscanf(range, "bytes %llu-%llu/%llu", &first, &last, &whole) != 3 || first != from ||
+        last < first || last + 1 != whole)
+        return false;
+    *total = whole;
+    return true;
+}
+
+/* An answer to "from there on, if it is still the same" (RFC 9110 14.4): a 206 must be the rest; a
+ * 200 means that it is not the same any more. */
 static bool check_range(struct transfer *self)
 {
-    unsigned long long first = 0;
-
     if (self->hop.status == 206) {
         if (self->resumed_from > 0 &&
-            sscanf(transfer_field(self, "content-range"), "bytes %llu-", &first) == 1 &&
-            first == self->resumed_from) {
+            is_the_rest(transfer_field(self, "content-range"), self->resumed_from,
+                        &self->hop.range_total)) {
             self->has_resumed = true;
             return true;
         }
@@ -415,6 +426,8 @@ static int on_ready(void *arg, char *peer, char *here, int peer_port, int port)
     self->denied[0] = '\0';
     if (!policy_is_open(self->shared->policy) && !may_reach_peer(self, peer, peer_port))
         return CURL_PREREQFUNC_ABORT;
+    if (self->exchange != NULL)
+        exchange_begin_request(self->exchange);
     self->hop.phase = PHASE_WAITING;
     self->hop.quiet_since = ag_clock_mono_ms();
     return CURL_PREREQFUNC_OK;

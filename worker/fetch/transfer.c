@@ -300,16 +300,25 @@ static void on_robots_hop(struct transfer *self, CURLcode code)
 {
     struct hop *hop = &self->hop;
     char *location = NULL;
-    struct url url;
+    int64_t now = ag_clock_mono_ms();
+    struct url url = {.path = ""};
 
     curl_easy_getinfo(self->easy, CURLINFO_RESPONSE_CODE, &hop->status);
+    if (code == CURLE_OPERATION_TIMEDOUT && now >= self->started_at + self->request.total_ms) {
+        /* It was this job that had no more time, which says nothing of the server to others. */
+        verdict_of_stall(self, now);
+        robots_cache_forget(self->shared->robots, &self->robots_question);
+        finish(self);
+        return;
+    }
     if (!hop->is_redirect || (code != CURLE_OK && !hop->is_cut)) {
         answer_robots(self, code == CURLE_OK || hop->is_cut ? (int)hop->status : 0);
         return;
     }
     curl_easy_getinfo(self->easy, CURLINFO_REDIRECT_URL, &location);
     if (hop->redirects >= ROBOTS_REDIRECTS_MAX || location == NULL ||
-        url_read_link(&url, location, NULL) != NULL) {
+        url_read_link(&url, location, NULL) != NULL || strncmp(url.scheme, "http", 4) != 0) {
+        url_fini(&url);
         hop->redirects++;
         answer_robots(self, (int)hop->status);
         return;
@@ -338,7 +347,7 @@ static void go(struct transfer *self)
     if (self->request.robots && !self->robots_known && strncmp(scheme, "http", 4) == 0)
         ask_robots(self);
     else
-        begin_hop(self, self->page, false, self->hop.redirects);
+        begin_hop(self, self->page, false, self->page_redirects);
 }
 
 static void move_to(struct transfer *self, struct url *url)
@@ -360,6 +369,19 @@ static bool becomes_get(const struct transfer *self)
     return (self->hop.status == 301 || self->hop.status == 302) && strcmp(method, "POST") == 0;
 }
 
+/* What a server says must not make us read files or ask other sorts of servers. It ends here if
+ * not. */
+static bool may_be_led_to(struct transfer *self, struct url *url)
+{
+    if (strncmp(url->scheme, "http", 4) == 0)
+        return true;
+    transfer_blame(self, "fetch.policy", false,
+                   "the server leads to %.16s:, which only a job itself may ask for", url->scheme);
+    url_fini(url);
+    finish(self);
+    return false;
+}
+
 static void follow(struct transfer *self)
 {
     const char *wrong = "there is no target";
@@ -369,14 +391,8 @@ static void follow(struct transfer *self)
     curl_easy_getinfo(self->easy, CURLINFO_REDIRECT_URL, &location);
     if (location != NULL)
         wrong = url_read_link(&url, location, NULL);
-    if (wrong == NULL && strncmp(url.scheme, "http", 4) != 0) {
-        transfer_blame(self, "fetch.policy", false,
-                       "a redirect leads to %.16s:, which only a job itself may ask for",
-                       url.scheme);
-        url_fini(&url);
-        finish(self);
+    if (wrong == NULL && !may_be_led_to(self, &url))
         return;
-    }
     if (wrong != NULL) {
         transfer_blame(self, "fetch.redirect", false, "a redirect leads nowhere: %s", wrong);
         finish(self);
@@ -384,7 +400,7 @@ static void follow(struct transfer *self)
     }
     self->as_get |= becomes_get(self);
     self->redirects++;
-    self->hop.redirects++;
+    self->page_redirects++;
     if (self->upload != NULL && !self->as_get)
         upload_rewind(self->upload);
     move_to(self, &url);
@@ -423,8 +439,9 @@ static bool turn_page(struct transfer *self)
         task_tell(self->task, NULL, ag_buffer_bytes(&result));
     ag_buffer_free(&result);
     self->pages++;
-    self->hop.redirects = 0;
-    move_to(self, &url);
+    self->page_redirects = 0;
+    if (may_be_led_to(self, &url))
+        move_to(self, &url);
     return true;
 }
 
@@ -809,6 +826,7 @@ void transfer_reset(struct transfer *self)
     struct ag_buffer fields = self->hop.fields;
 
     if (self->jar != NULL) {
+        curl_easy_setopt(self->easy, CURLOPT_COOKIEFILE, NULL);
         curl_easy_setopt(self->easy, CURLOPT_SHARE, self->shared->share);
         jars_release(self->jar);
     }

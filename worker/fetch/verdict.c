@@ -81,7 +81,9 @@ static void blame_status(struct transfer *self)
 /* Whether the server may have done what was asked for, and must not be asked twice. */
 static bool may_have_happened(const struct transfer *self)
 {
-    return !self->as_get && self->hop.phase != PHASE_CONNECTING &&
+    bool is_about_robots = self->hop.for_robots || self->step == STEP_ROBOTS;
+
+    return !self->as_get && !is_about_robots && self->hop.phase != PHASE_CONNECTING &&
            !request_may_be_repeated(&self->request);
 }
 
@@ -116,6 +118,13 @@ static void blame_code(struct transfer *self, CURLcode code)
                        self->denied);
         return;
     }
+    if (code == CURLE_OUT_OF_MEMORY && hop->is_paused) {
+        /* While we wait for the disk libcurl unpacks all it has read, and keeps it: up to 64 MB. */
+        transfer_blame(self, "fetch.too_large", false,
+                       "the body unpacks to far more than is sent: more than can be kept while the "
+                       "disk is behind");
+        return;
+    }
     fetch_failure_of_code(code, &progress, &failure);
     if (strstr(hop->error, "chunked-encoding") !=
         NULL) { /* the same code as for a lost connection */
@@ -128,6 +137,18 @@ static void blame_code(struct transfer *self, CURLcode code)
                   code == CURLE_PEER_FAILED_VERIFICATION && verified != 0
                       ? X509_verify_cert_error_string(verified)
                       : "");
+}
+
+/* While a body comes, libcurl tells what was sent of it a little late. */
+static void check_wire_bytes(struct transfer *self)
+{
+    curl_off_t wire = 0;
+
+    curl_easy_getinfo(self->easy, CURLINFO_SIZE_DOWNLOAD_T, &wire);
+    if ((uint64_t)wire + self->resumed_from > self->request.max_wire_bytes)
+        transfer_blame(self, "fetch.too_large", false,
+                       "the body was sent in more than the limit of %llu bytes",
+                       (unsigned long long)self->request.max_wire_bytes);
 }
 
 void verdict_of_hop(struct transfer *self, CURLcode code)
@@ -145,6 +166,10 @@ void verdict_of_hop(struct transfer *self, CURLcode code)
         blame_code(self, code);
     else if (hop->is_redirect)
         transfer_blame(self, "fetch.redirect", false, "too many redirects");
+    else if (hop->range_total > 0 && self->resumed_from + hop->bytes != hop->range_total)
+        transfer_blame(self, "fetch.truncated", true, "the rest of the body is not all of it");
+    else if (hop->is_wanted)
+        check_wire_bytes(self);
 }
 
 void verdict_of_stall(struct transfer *self, int64_t now)
