@@ -38,4 +38,16 @@ static inline bool ag_bytes_are(struct ag_bytes a, const char *text)
 /* For "%.*s": printf("%.*s", AG_TEXT(bytes)). */
 #define AG_TEXT(bytes) (int)(bytes).size, (bytes).data ? (const char *)(bytes).data : ""
 
+/* Two hexadecimal digits, in lower case, for each byte; and a zero. */
+static inline void ag_hex_print(const uint8_t *bytes, size_t size, char *out)
+{
+    static const char digits[] = "0123456789abcdef";
+
+    for (size_t i = 0; i < size; i++) {
+        *out++ = digits[bytes[i] >> 4];
+        *out++ = digits[bytes[i] & 15];
+    }
+    *out = '\0';
+}
+
 #endif

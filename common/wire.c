@@ -173,10 +173,19 @@ static bool is_utf8(const uint8_t *at, size_t size)
     const uint8_t *end = size > 0 ? at + size : at;
 
     while (at < end) {
-        uint8_t first = *at++;
+        uint8_t first;
+        uint64_t eight;
         unsigned more;
         uint8_t low = 0x80, high = 0xbf; /* what the second byte may be */
 
+        if (end - at >= 8) { /* nearly all of it is ASCII */
+            memcpy(&eight, at, 8);
+            if ((eight & 0x8080808080808080u) == 0) {
+                at += 8;
+                continue;
+            }
+        }
+        first = *at++;
         if (first < 0x80)
             continue;
         if (first >= 0xc2 && first <= 0xdf)

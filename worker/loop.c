@@ -302,8 +302,8 @@ static void arm(loop_t *self)
         at = now + LOG_FLUSH_MS;
     if (self->running > 0 && self->progress_at < at)
         at = self->progress_at;
-    if (self->timer >= 0 && at == self->timer_at)
-        return;
+    if (self->timer >= 0 && self->timer_at <= at)
+        return; /* it comes too early, if anything: that is cheaper than moving it each time */
     if (self->timer >= 0)
         zloop_timer_end(self->loop, self->timer);
     self->timer_at = at;
@@ -355,19 +355,47 @@ static int grant(loop_t *self, unsigned wishes)
     return wishes & WCORE_EXIT ? -1 : 0;
 }
 
-/* What every turn ends with. */
-static int end_turn(loop_t *self)
+/* What the core wants of attempts. True: some have begun. */
+static bool move_attempts(loop_t *self)
 {
     struct wcore_attempt *attempt;
-    int rc;
+    bool has_begun = false;
 
-    look_at_progress(self, ag_clock_mono_ms());
     while ((attempt = wcore_next_stop(self->core)) != NULL)
         stop(self, attempt);
     while ((attempt = wcore_next_kill(self->core)) != NULL)
         kill_attempt(self, attempt);
-    while ((attempt = wcore_next_start(self->core, ag_clock_mono_ms())) != NULL)
+    while ((attempt = wcore_next_start(self->core, ag_clock_mono_ms())) != NULL) {
         start(self, attempt);
+        has_begun = true;
+    }
+    return has_begun;
+}
+
+/* What has just begun usually wants to be looked at at once: without another turn of the loop, its
+ * system calls and its timer. */
+static void run_due(loop_t *self)
+{
+    int64_t now = ag_clock_mono_ms();
+
+    for (unsigned i = 0; i < self->config.sources_count; i++) {
+        const struct loop_source *source = &self->config.sources[i];
+
+        if (source->deadline != NULL && source->deadline(source->arg) <= now)
+            source->turn(source->arg, now);
+    }
+}
+
+/* What every turn ends with. */
+static int end_turn(loop_t *self)
+{
+    int rc;
+
+    look_at_progress(self, ag_clock_mono_ms());
+    if (move_attempts(self)) {
+        run_due(self);
+        move_attempts(self);
+    }
     rc = grant(self, wcore_wishes(self->core));
     if (rc < 0)
         return rc;
@@ -393,12 +421,7 @@ static int on_timer(zloop_t *loop, int timer, void *arg)
     ag_log_flush();
     if (wcore_deadline(self->core) <= now)
         wcore_on_timer(self->core, now);
-    for (unsigned i = 0; i < self->config.sources_count; i++) {
-        const struct loop_source *source = &self->config.sources[i];
-
-        if (source->deadline != NULL && source->deadline(source->arg) <= now)
-            source->turn(source->arg, now);
-    }
+    run_due(self);
     return end_turn(self);
 }
 

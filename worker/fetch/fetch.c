@@ -15,7 +15,11 @@
 #include "worker/fetch/transfer.h"
 
 enum {
-    DISK_THREADS = 4 /* disks are waited for, not computed on: more than cores is right */
+    DISK_THREADS = 4, /* disks are waited for, not computed on: more than cores is right */
+    /* One for so many transfers; they start when names wait. A name takes some 50 ms. */
+    NAME_TRANSFERS = 4,
+    NAME_THREADS_MIN = 8,
+    NAME_THREADS_MAX = 64
 };
 
 struct fetch {
@@ -147,6 +151,7 @@ static void fetch_destroy(struct handler **handler_p)
     jars_destroy(&shared->jars);
     curl_share_cleanup(shared->share);
     X509_STORE_free(shared->store);
+    EVP_MD_free(shared->sha256);
     for (size_t i = 0; i < shared->roots_count; i++)
         free(self->roots[i]);
     policy_destroy(&shared->policy);
@@ -206,7 +211,9 @@ static int make_tables(struct fetch *self, struct argosy_error *err)
     shared->share = curl_share_init();
     shared->jars = jars_new();
     shared->versions = calloc(1, sizeof *shared->versions);
-    if (shared->share == NULL || shared->jars == NULL || shared->versions == NULL)
+    shared->sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
+    if (shared->sha256 == NULL || shared->share == NULL || shared->jars == NULL ||
+        shared->versions == NULL)
         return ag_fail(err, ARGOSY_ENOMEM, "no memory for fetches");
     curl_share_setopt(shared->share, CURLSHOPT_SHARE, CURL_LOCK_DATA_SSL_SESSION);
     if (rc == 0)
@@ -220,8 +227,13 @@ static int make_threads(struct fetch *self, struct argosy_error *err)
 {
     struct resolver_config names = resolver_defaults();
     struct transfer_shared *shared = &self->shared;
-    int rc = resolver_new(&shared->resolver, &names, err);
+    unsigned wanted = self->config.slots / NAME_TRANSFERS;
+    int rc;
 
+    names.threads = wanted < NAME_THREADS_MIN   ? NAME_THREADS_MIN
+                    : wanted > NAME_THREADS_MAX ? NAME_THREADS_MAX
+                                                : wanted;
+    rc = resolver_new(&shared->resolver, &names, err);
     if (rc == 0)
         rc = archive_new(&shared->archive, self->config.host, shared->roots, shared->roots_count,
                          err);

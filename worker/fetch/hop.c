@@ -29,6 +29,8 @@ static CURLcode on_tls(CURL *easy, void *ssl_ctx, void *arg)
         shared->store = store;
     }
     SSL_CTX_set1_cert_store(ssl_ctx, shared->store);
+    /* libcurl 7.88 forbids tickets, and with them resuming at most of today's servers. */
+    SSL_CTX_clear_options(ssl_ctx, SSL_OP_NO_TICKET);
     return CURLE_OK;
 }
 
@@ -46,11 +48,20 @@ static void set_trust(struct transfer *self)
     }
 }
 
-static uint32_t left_of(const struct transfer *self, int64_t now)
+static long left_of(int64_t until, int64_t now)
 {
-    int64_t left = self->started_at + self->request.total_ms - now;
+    return until > now ? (long)(until - now) : 1; /* 0 would be: as long as it takes */
+}
 
-    return left > 1 ? (uint32_t)left : 1;
+static void set_limits(struct transfer *self)
+{
+    const struct request *request = &self->request;
+    int64_t now = ag_clock_mono_ms();
+
+    curl_easy_setopt(self->easy, CURLOPT_CONNECTTIMEOUT_MS,
+                     left_of(self->hop.began_at + request->connect_ms, now));
+    curl_easy_setopt(self->easy, CURLOPT_TIMEOUT_MS,
+                     left_of(self->started_at + request->total_ms, now));
 }
 
 static void set_base(struct transfer *self)
@@ -58,8 +69,6 @@ static void set_base(struct transfer *self)
     const struct request *request = &self->request;
     const char *schemes = policy_schemes(self->shared->policy);
     CURL *easy = self->easy;
-    int64_t now = ag_clock_mono_ms();
-    int64_t connect = self->hop.began_at + request->connect_ms - now;
 
     curl_easy_setopt(easy, CURLOPT_PRIVATE, self);
     curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, self->hop.error);
@@ -67,8 +76,6 @@ static void set_base(struct transfer *self)
     curl_easy_setopt(easy, CURLOPT_QUICK_EXIT, 1L); /* else a dead name server stops the loop */
     curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, schemes);
     curl_easy_setopt(easy, CURLOPT_USERAGENT, "argosy/" ARGOSY_VERSION);
-    curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)(connect > 1 ? connect : 1));
-    curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)left_of(self, now));
     curl_easy_setopt(easy, CURLOPT_MAXLIFETIME_CONN, (long)TRANSFER_CONNECTION_S);
     /* What is resumed or archived is the bytes as they are sent. */
     if (!request->resume && self->exchange == NULL)
@@ -111,17 +118,10 @@ static void set_version(struct transfer *self)
         return;
     case FETCH_HTTP_AUTO:
         curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_2TLS);
-        if (tls && versions_speaks_2(self->shared->versions, self->hop.url))
+        if (versions_speaks_2(self->shared->versions, self->hop.url))
             curl_easy_setopt(easy, CURLOPT_PIPEWAIT, 1L);
         return;
     }
-}
-
-/* "host:port:address,address": libcurl does not look names up itself. */
-static void set_address(struct transfer *self)
-{
-    if (self->hop.resolved != NULL)
-        curl_easy_setopt(self->easy, CURLOPT_RESOLVE, self->hop.resolved);
 }
 
 /* ---- what goes out
@@ -243,17 +243,42 @@ static void set_method(struct transfer *self)
         curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, 1L);
 }
 
-bool hop_prepare(struct transfer *self)
+/* A GET without anything special, of which a batch has thousands. */
+static bool is_plain(const struct transfer *self)
+{
+    const struct request *request = &self->request;
+
+    return !self->hop.for_robots && self->exchange == NULL && self->jar == NULL &&
+           self->upload == NULL && request->data == NULL && request->method == NULL &&
+           !request->head && !request->resume && request->auth == FETCH_AUTH_NONE &&
+           request->proxy == NULL && request->ca_file == NULL && request->body != FETCH_BODY_FILE &&
+           request->http == FETCH_HTTP_AUTO &&
+           !versions_speaks_2(self->shared->versions, self->hop.url);
+}
+
+static void set_all(struct transfer *self)
 {
     curl_easy_reset(self->easy);
-    curl_easy_setopt(self->easy, CURLOPT_URL, self->hop.url->text);
     set_base(self);
     set_trust(self);
     set_proxy(self);
     set_version(self);
     set_method(self);
     set_secret(self);
-    set_address(self);
+}
+
+/* Forgetting all options and setting them again is a tenth of what a small fetch costs: after one
+ * plain request another is told by its URL, headers, address and limits alone. */
+bool hop_prepare(struct transfer *self)
+{
+    bool plain = is_plain(self);
+
+    if (!plain || !self->was_plain)
+        set_all(self);
+    self->was_plain = plain;
+    curl_easy_setopt(self->easy, CURLOPT_URL, self->hop.url->text);
+    curl_easy_setopt(self->easy, CURLOPT_RESOLVE, self->hop.resolved);
+    set_limits(self);
     return set_headers(self);
 }
 

@@ -30,6 +30,7 @@ bool local_begin(struct transfer *self, void (*changed)(void *arg))
     struct argosy_error err = {0};
 
     curl_easy_reset(self->easy); /* it has nothing to tell of this one */
+    self->was_plain = false;
     self->request.max_ratio = 0;
     self->hop.is_wanted = self->hop.in_body = true;
     if (strcmp(request_method(&self->request), "GET") != 0 || self->request.data_file != NULL)

@@ -10,6 +10,7 @@
 #include <sys/file.h>
 #include <unistd.h>
 
+#include "common/bytes.h"
 #include "common/entropy.h"
 #include "common/error.h"
 #include "worker/fetch/below.h"
@@ -54,8 +55,7 @@ static int open_known_part(output_t *self, const char *key, struct argosy_error 
 
     if (EVP_Digest(key, strlen(key), digest, NULL, EVP_sha256(), NULL) != 1)
         return ag_fail(err, ARGOSY_ENOMEM, "no memory for a digest");
-    for (int i = 0; i < 8; i++)
-        snprintf(hex + 2 * i, 3, "%02x", digest[i]);
+    ag_hex_print(digest, 8, hex);
     snprintf(self->part, sizeof self->part, ".argosy-%s.part", hex);
     snprintf(self->mark, sizeof self->mark, ".argosy-%s.from", hex);
     self->file = openat(self->folder, self->part, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666);

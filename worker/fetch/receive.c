@@ -265,10 +265,6 @@ static size_t keep_inline(struct transfer *self, const char *data, size_t size)
 static size_t keep(struct transfer *self, const char *data, size_t size)
 {
     if (self->sink != NULL) {
-        int code;
-
-        if (sink_failure(self->sink, &code) != NULL)
-            return 0; /* it is told at the end */
         sink_write(self->sink, data, size);
         return size;
     }
@@ -304,6 +300,7 @@ static size_t on_body(char *data, size_t one, size_t size, void *arg)
 {
     struct transfer *self = arg;
     struct hop *hop = &self->hop;
+    int code;
 
     (void)one;
     hop->quiet_since = ag_clock_mono_ms();
@@ -315,6 +312,8 @@ static size_t on_body(char *data, size_t one, size_t size, void *arg)
         if (hop->status == 0) /* no HTTP: a file of FTP's has neither status nor head */
             hop->is_wanted = true;
     }
+    if (self->sink != NULL && sink_failure(self->sink, &code) != NULL)
+        return 0; /* it is told at the end; it will never have room again */
     /* First who may have to wait, then who takes it: what is paused comes again, whole. */
     if ((hop->is_wanted && self->sink != NULL && !sink_has_room(self->sink, size)) ||
         (self->exchange != NULL && !exchange_add_payload(self->exchange, data, size))) {

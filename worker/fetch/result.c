@@ -8,6 +8,8 @@
 #include "common/limits.h"
 #include "common/wire.h"
 
+enum { USUAL_BYTES = 1024 }; /* of a result, but for the body */
+
 static void put_text(msgpack_packer *p, const char *text)
 {
     msgpack_pack_str_with_body(p, text, strlen(text));
@@ -112,45 +114,55 @@ static bool came_before(const char *first, const char *at, const char *wanted)
 
     while (first < at) {
         first = next_header(first, &name, &value);
-        if (strcmp(name, wanted) == 0)
+        if (name[0] == wanted[0] && strcmp(name, wanted) == 0)
             return true;
     }
     return false;
 }
 
-/* Repeated names are joined as RFC 9110 5.3 says; cookies, which must not be, by line ends. */
+/* The value, and after it those of the same name that come later (RFC 9110 5.3); of cookies, which
+ * must not be joined, one on each line. */
+static void put_joined(msgpack_packer *p, const char *name, const char *value, const char *at,
+                       const char *end)
+{
+    struct ag_buffer joined = ag_buffer_empty(TRANSFER_HEADER_BYTES_MAX);
+    const char *more_name, *more_value;
+
+    ag_buffer_text(&joined, value);
+    while (at < end) {
+        at = next_header(at, &more_name, &more_value);
+        if (strcmp(more_name, name) == 0) {
+            ag_buffer_text(&joined, strcmp(name, "set-cookie") == 0 ? "\n" : ", ");
+            ag_buffer_text(&joined, more_value);
+        }
+    }
+    put_pair(p, name, ag_buffer_as_text(&joined));
+    ag_buffer_free(&joined);
+}
+
 static void put_headers(msgpack_packer *p, const struct ag_buffer *headers)
 {
     const char *first = headers->size > 0 ? (const char *)headers->data : "";
     const char *end = first + headers->size;
     const char *name, *value, *at;
-    uint32_t count = 0;
+    uint32_t all = 0, different = 0;
 
+    for (at = first; at < end; all++) {
+        const char *here = at;
+
+        at = next_header(at, &name, &value);
+        different += !came_before(first, here, name);
+    }
+    put_text(p, "headers");
+    msgpack_pack_map(p, different);
     for (at = first; at < end;) {
         const char *here = at;
 
         at = next_header(at, &name, &value);
-        count += !came_before(first, here, name);
-    }
-    put_text(p, "headers");
-    msgpack_pack_map(p, count);
-    for (at = first; at < end;) {
-        struct ag_buffer joined = ag_buffer_empty(TRANSFER_HEADER_BYTES_MAX);
-        const char *here = at, *more_name, *more_value;
-
-        at = next_header(at, &name, &value);
-        if (came_before(first, here, name))
-            continue;
-        ag_buffer_text(&joined, value);
-        for (const char *more = at; more < end;) {
-            more = next_header(more, &more_name, &more_value);
-            if (strcmp(more_name, name) == 0) {
-                ag_buffer_text(&joined, strcmp(name, "set-cookie") == 0 ? "\n" : ", ");
-                ag_buffer_text(&joined, more_value);
-            }
-        }
-        put_pair(p, name, ag_buffer_as_text(&joined));
-        ag_buffer_free(&joined);
+        if (all == different)
+            put_pair(p, name, value);
+        else if (!came_before(first, here, name))
+            put_joined(p, name, value, at, end);
     }
 }
 
@@ -187,6 +199,7 @@ void result_write(const struct transfer *self, const char *sha256, const char *f
     msgpack_packer packer;
 
     *out = ag_buffer_empty(AG_RESULT_BYTES_MAX);
+    ag_buffer_reserve(out, USUAL_BYTES + self->body.size); /* else it grows in many steps */
     msgpack_packer_init(&packer, out, ag_buffer_write);
     curl_easy_getinfo(self->easy, CURLINFO_CONTENT_TYPE, &type);
     curl_easy_getinfo(self->easy, CURLINFO_NUM_CONNECTS, &connects);

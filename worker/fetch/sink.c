@@ -86,8 +86,7 @@ static int finish(sink_t *self)
     int rc;
 
     EVP_DigestFinal_ex(work->digest, digest, NULL);
-    for (int i = 0; i < 32; i++)
-        snprintf(work->sha256 + 2 * i, 3, "%02x", digest[i]);
+    ag_hex_print(digest, sizeof digest, work->sha256);
     if (work->wanted[0] != '\0' && strcasecmp(work->wanted, work->sha256) != 0) {
         output_discard(work->output);
         return ag_fail(&work->error, ARGOSY_EPROTO, "the body's sha256 is %s, not %s", work->sha256,

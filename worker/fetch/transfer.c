@@ -195,7 +195,7 @@ static void begin_hop(struct transfer *self, const struct url *url, bool for_rob
     hop->port = self->proxy.text != NULL ? self->proxy.port : url->port;
     self->denied[0] = '\0';
     ag_buffer_clear(&self->body);
-    EVP_DigestInit_ex(self->digest, EVP_sha256(), NULL);
+    EVP_DigestInit_ex2(self->digest, self->shared->sha256, NULL);
     if (strcmp(url->scheme, "file") == 0) {
         if (local_begin(self, on_disk))
             finish(self);
@@ -828,6 +828,7 @@ void transfer_reset(struct transfer *self)
                               .shared = self->shared,
                               .next_free = self->next_free,
                               .body = self->body,
+                              .was_plain = self->was_plain,
                               .digest = self->digest,
                               .hop.fields = fields};
 }

@@ -74,6 +74,7 @@ struct transfer_shared {
     const char *const *roots; /* real paths */
     size_t roots_count;
     CURLSH *share; /* TLS sessions; never connections */
+    EVP_MD *sha256; /* looking it up costs as much as hashing 2 KB */
     void *store;   /* X509_STORE of trusted certificates; made at the first handshake */
     shards_t *shards;
     resolver_t *resolver;
@@ -96,7 +97,7 @@ struct hop {
     unsigned redirects; /* that led to it */
     int64_t began_at;
     uint32_t resolve_ms;
-    struct curl_slist *resolved; /* CURLOPT_RESOLVE */
+    struct curl_slist *resolved; /* "+host:port:address,address": libcurl looks nothing up */
     struct curl_slist *headers;  /* of the request */
     char error[CURL_ERROR_SIZE]; /* libcurl's own words */
     enum phase phase;
@@ -123,6 +124,7 @@ struct transfer {
     struct transfer *next_free;
     unsigned place;
     struct transfer_shared *shared;
+    bool was_plain; /* what libcurl is set up for is a plain GET; hop.c's */
     enum step step;
     struct request request;
     int64_t started_at;

@@ -52,14 +52,16 @@ bool transfer_blame_sink(struct transfer *self)
 /* ---- one hop
  * ------------------------------------------------------------------------------------------- */
 
+enum { TOO_MANY_MS = 1000 }; /* the host is left alone for, when it only says 429 */
+
 /* Seconds or a date (RFC 9110 10.2.3): libcurl has read it already. */
-static uint32_t retry_after_ms(CURL *easy)
+static uint32_t retry_after_ms(CURL *easy, long status)
 {
     curl_off_t after = 0;
 
     curl_easy_getinfo(easy, CURLINFO_RETRY_AFTER, &after);
     if (after <= 0)
-        return 0;
+        return status == 429 ? TOO_MANY_MS : 0;
     return 1000 * (after < TRANSFER_RETRY_AFTER_S ? (uint32_t)after : TRANSFER_RETRY_AFTER_S);
 }
 
@@ -73,7 +75,7 @@ static void blame_status(struct transfer *self)
         failure.message = "not one of the statuses that are accepted";
     }
     transfer_blame(self, failure.type, failure.retryable, "%s", failure.message);
-    self->cause.retry_after_ms = retry_after_ms(self->easy);
+    self->cause.retry_after_ms = retry_after_ms(self->easy, self->hop.status);
 }
 
 /* Whether the server may have done what was asked for, and must not be asked twice. */
@@ -177,8 +179,7 @@ static void finish_digest(struct transfer *self, char hex[65])
     uint8_t digest[32] = {0};
 
     EVP_DigestFinal_ex(self->digest, digest, NULL);
-    for (int i = 0; i < 32; i++)
-        snprintf(hex + 2 * i, 3, "%02x", digest[i]);
+    ag_hex_print(digest, sizeof digest, hex);
 }
 
 void verdict_write_page(struct transfer *self, struct ag_buffer *out)
