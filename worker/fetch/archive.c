@@ -99,7 +99,10 @@ static void on_appended(void *arg)
 
 static void submit(struct exchange *self)
 {
-    if (pool_submit(self->archive->pool,
+    pool_t *pool = self->archive->pool;
+
+    if (pool != NULL &&
+        pool_submit(pool,
                     &(struct pool_item){.work = do_append, .done = on_appended, .arg = self}) == 0)
         return;
     self->rc = ag_fail(&self->error, ARGOSY_ENOMEM, "no memory to archive an exchange");
@@ -337,13 +340,18 @@ void archive_on_timer(archive_t *self, int64_t now)
             : now + IDLE_MS;
 }
 
+void archive_close(archive_t *self)
+{
+    pool_destroy(&self->pool);
+}
+
 void archive_destroy(archive_t **self_p)
 {
     archive_t *self = *self_p;
 
     if (self == NULL)
         return;
-    pool_destroy(&self->pool);
+    archive_close(self);
     warc_destroy(&self->warc);
     free(self);
     *self_p = NULL;

@@ -33,7 +33,11 @@ void archive_collect(archive_t *self);
 int64_t archive_deadline(const archive_t *self);
 void archive_on_timer(archive_t *self, int64_t now);
 
-/* Waits for what is being written; closes the files. */
+/* Waits for what is being written; nothing is after that. Before the disk's pool goes: exchanges
+ * that end here still have a file to remove. */
+void archive_close(archive_t *self);
+
+/* Closes the files. */
 void archive_destroy(archive_t **self_p);
 
 struct archive_place {
