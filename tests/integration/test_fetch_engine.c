@@ -11,7 +11,6 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -864,6 +863,32 @@ static void how_far_a_body_is_is_told_where_its_length_is_known(void **state)
         assert_int_equal(silent[i]->permille, AG_PERMILLE_UNKNOWN);
 }
 
+/* Only a job may name a file on the worker, and only where --allow-scheme says so. */
+static void a_server_leads_to_no_file_of_the_worker(void **state)
+{
+    char answer[512];
+    FILE *file = fopen(harness_path("root/secret"), "we");
+
+    (void)state;
+    assert_non_null(file);
+    assert_true(fputs("secret", file) >= 0);
+    assert_int_equal(fclose(file), 0);
+    snprintf(answer, sizeof answer,
+             "HTTP/1.1 302 Found\r\nLocation: file://%s/secret\r\nContent-Length: 0\r\n\r\n", root);
+    expect_one("fetch.policy", make("{'url': 'http://127.0.0.1:%u/'}", answer_once(answer)));
+    answered();
+    /* robots.txt that leads nowhere allows everything; the server is gone by then. */
+    expect_one("fetch.connect",
+               make("{'url': 'http://127.0.0.1:%u/', 'robots': true}", answer_once(answer)));
+    answered();
+    snprintf(answer, sizeof answer,
+             "HTTP/1.1 200 OK\r\nLink: <file://%s/secret>; rel=next\r\nContent-Length: 0\r\n\r\n",
+             root);
+    expect_one("fetch.policy",
+               make("{'url': 'http://127.0.0.1:%u/', 'pages': 3}", answer_once(answer)));
+    answered();
+}
+
 static void a_stopped_fetch_ends_at_once_wherever_it_is(void **state)
 {
     struct job *stopped[] = {
@@ -957,6 +982,7 @@ int main(void)
         TEST(two_hundred_answers_of_a_second_take_a_second),
         TEST(two_thousand_of_all_sorts_each_get_their_own),
         TEST(how_far_a_body_is_is_told_where_its_length_is_known),
+        TEST(a_server_leads_to_no_file_of_the_worker),
         TEST(a_stopped_fetch_ends_at_once_wherever_it_is),
         TEST(an_engine_may_go_while_fetches_run),
         TEST(a_wrong_configuration_is_refused),

@@ -206,6 +206,12 @@ static void begin_hop(struct transfer *self, const struct url *url, bool for_rob
     }
 }
 
+/* All that a server may lead to: files and the like are for jobs to ask for. */
+static bool is_http(const struct url *url)
+{
+    return strcmp(url->scheme, "http") == 0 || strcmp(url->scheme, "https") == 0;
+}
+
 /* ---- robots.txt
  * --------------------------------------------------------------------------------------- */
 
@@ -314,6 +320,11 @@ static void on_robots_hop(struct transfer *self, CURLcode code)
         answer_robots(self, (int)hop->status);
         return;
     }
+    if (!is_http(&url)) {
+        url_fini(&url);
+        answer_robots(self, (int)hop->status);
+        return;
+    }
     url_fini(&self->robots_url);
     self->robots_url = url;
     begin_hop(self, &self->robots_url, true, hop->redirects + 1);
@@ -360,6 +371,18 @@ static bool becomes_get(const struct transfer *self)
     return (self->hop.status == 301 || self->hop.status == 302) && strcmp(method, "POST") == 0;
 }
 
+/* If not, the transfer is on its way to its end. */
+static bool may_lead_to(struct transfer *self, struct url *url)
+{
+    if (is_http(url))
+        return true;
+    transfer_blame(self, "fetch.policy", false,
+                   "the server leads to %s:, which only a job itself may ask for", url->scheme);
+    url_fini(url);
+    finish(self);
+    return false;
+}
+
 static void follow(struct transfer *self)
 {
     const char *wrong = "there is no target";
@@ -369,14 +392,8 @@ static void follow(struct transfer *self)
     curl_easy_getinfo(self->easy, CURLINFO_REDIRECT_URL, &location);
     if (location != NULL)
         wrong = url_read_link(&url, location, NULL);
-    if (wrong == NULL && strncmp(url.scheme, "http", 4) != 0) {
-        transfer_blame(self, "fetch.policy", false,
-                       "a redirect leads to %.16s:, which only a job itself may ask for",
-                       url.scheme);
-        url_fini(&url);
-        finish(self);
+    if (wrong == NULL && !may_lead_to(self, &url))
         return;
-    }
     if (wrong != NULL) {
         transfer_blame(self, "fetch.redirect", false, "a redirect leads nowhere: %s", wrong);
         finish(self);
@@ -418,6 +435,8 @@ static bool turn_page(struct transfer *self)
 
     if (!find_next(self, &url))
         return false;
+    if (!may_lead_to(self, &url))
+        return true;
     verdict_write_page(self, &result);
     if (!result.failed)
         task_tell(self->task, NULL, ag_buffer_bytes(&result));
@@ -746,6 +765,7 @@ static void finish(struct transfer *self)
 {
     ag_heap_stop(self->shared->timers, &self->timer);
     self->step = STEP_ENDING;
+    robots_cache_forget(self->shared->robots, &self->robots_question); /* others may wait for us */
     if (self->sink == NULL || sink_is_whole(self->sink) || !sink_close(self->sink))
         end(self);
 }
@@ -765,7 +785,6 @@ void transfer_stop(struct transfer *self)
     if (self->step == STEP_ENDING)
         return; /* it will not take long */
     leave(self);
-    robots_cache_forget(self->shared->robots, &self->robots_question);
     transfer_blame(self, "cancelled", false, "the attempt was stopped");
     finish(self);
 }
@@ -785,7 +804,6 @@ void transfer_on_timer(struct transfer *self, int64_t now)
     }
     verdict_of_stall(self, now);
     leave(self);
-    robots_cache_forget(self->shared->robots, &self->robots_question);
     finish(self);
 }
 
