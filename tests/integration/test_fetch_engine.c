@@ -540,6 +540,7 @@ static void how_far_a_body_is_is_told_where_its_length_is_known(void **state)
         assert_int_equal(silent[i]->permille, AG_PERMILLE_UNKNOWN);
 }
 
+/* Only a job may name a file on the worker, and only where --allow-scheme says so. */
 static void a_stopped_fetch_ends_at_once_wherever_it_is(void **state)
 {
     struct job *stopped[] = {

@@ -206,6 +206,12 @@ static void begin_hop(struct transfer *self, const struct url *url, bool for_rob
     }
 }
 
+/* All that a server may lead to: files and the like are for jobs to ask for. */
+static bool is_http(const struct url *url)
+{
+    return strcmp(url->scheme, "http") == 0 || strcmp(url->scheme, "https") == 0;
+}
+
 /* ---- robots.txt
  * --------------------------------------------------------------------------------------- */
 
@@ -323,6 +329,11 @@ static void on_robots_hop(struct transfer *self, CURLcode code)
         answer_robots(self, (int)hop->status);
         return;
     }
+    if (!is_http(&url)) {
+        url_fini(&url);
+        answer_robots(self, (int)hop->status);
+        return;
+    }
     url_fini(&self->robots_url);
     self->robots_url = url;
     begin_hop(self, &self->robots_url, true, hop->redirects + 1);
@@ -434,6 +445,8 @@ static bool turn_page(struct transfer *self)
 
     if (!find_next(self, &url))
         return false;
+    if (!may_lead_to(self, &url))
+        return true;
     verdict_write_page(self, &result);
     if (!result.failed)
         task_tell(self->task, NULL, ag_buffer_bytes(&result));
@@ -533,6 +546,19 @@ static bool is_opening(const struct transfer *self)
            (self->upload != NULL && upload_is_opening(self->upload));
 }
 
+/* What came while it was paused is handed out in this very call; when that fails, libcurl says so
+ * here and never again. */
+static void go_on(struct transfer *self)
+{
+    CURLcode code;
+
+    self->hop.is_paused = false;
+    self->hop.quiet_since = ag_clock_mono_ms();
+    code = curl_easy_pause(self->easy, CURLPAUSE_CONT);
+    if (code != CURLE_OK)
+        transfer_on_finished(self, code);
+}
+
 /* Something that a disk is asked for has happened. */
 static void on_disk(void *arg)
 {
@@ -550,9 +576,7 @@ static void on_disk(void *arg)
     case STEP_RUNNING:
         if (!self->hop.is_paused)
             return;
-        self->hop.is_paused = false;
-        self->hop.quiet_since = ag_clock_mono_ms();
-        curl_easy_pause(self->easy, CURLPAUSE_CONT);
+        go_on(self);
         return;
     case STEP_COPYING:
         if (local_go_on(self))
@@ -752,6 +776,7 @@ static void finish(struct transfer *self)
 {
     ag_heap_stop(self->shared->timers, &self->timer);
     self->step = STEP_ENDING;
+    robots_cache_forget(self->shared->robots, &self->robots_question); /* others may wait for us */
     if (self->sink == NULL || sink_is_whole(self->sink) || !sink_close(self->sink))
         end(self);
 }
@@ -771,7 +796,6 @@ void transfer_stop(struct transfer *self)
     if (self->step == STEP_ENDING)
         return; /* it will not take long */
     leave(self);
-    robots_cache_forget(self->shared->robots, &self->robots_question);
     transfer_blame(self, "cancelled", false, "the attempt was stopped");
     finish(self);
 }
@@ -791,7 +815,6 @@ void transfer_on_timer(struct transfer *self, int64_t now)
     }
     verdict_of_stall(self, now);
     leave(self);
-    robots_cache_forget(self->shared->robots, &self->robots_question);
     finish(self);
 }
 
