@@ -323,14 +323,9 @@ static void on_robots_hop(struct transfer *self, CURLcode code)
     }
     curl_easy_getinfo(self->easy, CURLINFO_REDIRECT_URL, &location);
     if (hop->redirects >= ROBOTS_REDIRECTS_MAX || location == NULL ||
-        url_read_link(&url, location, NULL) != NULL || strncmp(url.scheme, "http", 4) != 0) {
+        url_read_link(&url, location, NULL) != NULL || !is_http(&url)) {
         url_fini(&url);
         hop->redirects++;
-        answer_robots(self, (int)hop->status);
-        return;
-    }
-    if (!is_http(&url)) {
-        url_fini(&url);
         answer_robots(self, (int)hop->status);
         return;
     }
@@ -384,7 +379,7 @@ static bool becomes_get(const struct transfer *self)
  * not. */
 static bool may_be_led_to(struct transfer *self, struct url *url)
 {
-    if (strncmp(url->scheme, "http", 4) == 0)
+    if (is_http(url))
         return true;
     transfer_blame(self, "fetch.policy", false,
                    "the server leads to %.16s:, which only a job itself may ask for", url->scheme);
@@ -445,8 +440,6 @@ static bool turn_page(struct transfer *self)
 
     if (!find_next(self, &url))
         return false;
-    if (!may_lead_to(self, &url))
-        return true;
     verdict_write_page(self, &result);
     if (!result.failed)
         task_tell(self->task, NULL, ag_buffer_bytes(&result));
