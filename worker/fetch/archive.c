@@ -200,6 +200,12 @@ static bool open_spool(struct exchange *self)
 
 bool exchange_add_payload(struct exchange *self, const void *data, size_t size)
 {
+    const char *failure;
+    int code;
+
+    if (self->rc == 0 && self->spool != NULL &&
+        (failure = sink_failure(self->spool, &code)) != NULL) /* it will never have room again */
+        self->rc = ag_fail(&self->error, code, "%s", failure);
     if (self->rc < 0)
         return true; /* it is said at the end */
     if (self->spool == NULL && self->payload.size + size > ARCHIVE_MEMORY) {
