@@ -575,6 +575,27 @@ static void the_body_of_a_request_is_archived(void **state)
     fclose(file);
 }
 
+/* More of it than is kept in memory: the record is there, and says that it is not all. */
+static void a_large_body_of_a_request_is_archived_as_far_as_it_goes(void **state)
+{
+    enum { LARGE = 3 << 20 };
+    FILE *file;
+
+    (void)state;
+    write_pattern(harness_path("root/large"), LARGE);
+    expect_one("", make("{'url': 'http://%s/bytes/5', 'data_file': '%s/large', 'warc': '%s/a'}",
+                        http, root, root));
+    engine->destroy(&engine);
+    file = open_archive();
+    assert_true(next_record(file, "warcinfo"));
+    assert_true(next_record(file, "response"));
+    assert_true(next_record(file, "request"));
+    assert_int_equal(strncmp(entry.block, "POST /bytes/5 HTTP/1.1\r\n", 24), 0);
+    if (entry.block_size - entry.head_size < LARGE)
+        assert_non_null(warc_field(&entry, "WARC-Truncated"));
+    fclose(file);
+}
+
 static void archives_are_below_a_root(void **state)
 {
     (void)state;
@@ -618,6 +639,7 @@ int main(void)
         FETCH_TEST(an_archive_gets_its_name_when_nothing_comes_any_more),
         FETCH_TEST(a_request_that_was_sent_again_is_archived_once),
         FETCH_TEST(the_body_of_a_request_is_archived),
+        FETCH_TEST(a_large_body_of_a_request_is_archived_as_far_as_it_goes),
         FETCH_TEST(archives_are_below_a_root),
     };
 

@@ -56,7 +56,9 @@ static void do_append(void *arg)
                                      .payload = ag_buffer_bytes(&self->payload),
                                      .payload_size = self->payload_size,
                                      .payload_fd = -1,
-                                     .truncated = self->truncated};
+                                     .truncated = self->truncated,
+                                     .request_truncated =
+                                         self->request.failed ? WARC_TRUNCATED_LENGTH : WARC_WHOLE};
 
     if (self->spool != NULL) {
         exchange.payload = (struct ag_bytes){0};

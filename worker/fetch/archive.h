@@ -61,7 +61,8 @@ struct exchange_config {
 int exchange_new(struct exchange **out, const struct exchange_config *config,
                  struct argosy_error *err);
 
-/* It goes out; of what went out before, to a proxy or on a connection that had gone, nothing counts.
+/* It goes out; of what went out before, to a proxy or on a connection that had gone, nothing
+ * counts.
  */
 void exchange_begin_request(struct exchange *self);
 void exchange_add_request(struct exchange *self, const void *data, size_t size);

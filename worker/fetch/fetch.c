@@ -146,7 +146,7 @@ static void fetch_destroy(struct handler **handler_p)
         transfer_fini(&self->transfers[i]);
     if (shared->archive != NULL)
         archive_stop(shared->archive); /* its exchanges have files on the disk */
-    pool_destroy(&shared->disk); /* what is left of files is removed meanwhile */
+    pool_destroy(&shared->disk);       /* what is left of files is removed meanwhile */
     archive_destroy(&shared->archive);
     resolver_destroy(&shared->resolver);
     shards_destroy(&shared->shards);

@@ -120,9 +120,8 @@ static bool is_the_rest(const char *range, uint64_t from, uint64_t *total)
 static bool check_range(struct transfer *self)
 {
     if (self->hop.status == 206) {
-        if (self->resumed_from > 0 &&
-            is_the_rest(transfer_field(self, "content-range"), self->resumed_from,
-                        &self->hop.range_total)) {
+        if (self->resumed_from > 0 && is_the_rest(transfer_field(self, "content-range"),
+                                                  self->resumed_from, &self->hop.range_total)) {
             self->has_resumed = true;
             return true;
         }
