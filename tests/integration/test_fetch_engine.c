@@ -863,6 +863,28 @@ static void how_far_a_body_is_is_told_where_its_length_is_known(void **state)
         assert_int_equal(silent[i]->permille, AG_PERMILLE_UNKNOWN);
 }
 
+static void what_a_server_says_in_a_message_is_text(void **state)
+{
+    static const char *const types[] = {"\xff\xfe/x", "a/\xc3\xa4\xff", "\xe2\x82"};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
+        const struct job *job;
+        char answer[256];
+        json_t *error;
+
+        snprintf(answer, sizeof answer,
+                 "HTTP/1.1 200 OK\r\nContent-Type: %s\r\nContent-Length: 2\r\n\r\nhi", types[i]);
+        job = expect_one("fetch.type",
+                         make("{'url': 'http://127.0.0.1:%u/', 'accept_types': ['text/*']}",
+                              answer_once(answer)));
+        answered();
+        error = tree(&job->outcome.error);
+        assert_non_null(json_string_value(json_object_get(error, "message")));
+        json_decref(error);
+    }
+}
+
 /* Only a job may name a file on the worker, and only where --allow-scheme says so. */
 static void a_server_leads_to_no_file_of_the_worker(void **state)
 {
@@ -982,6 +1004,7 @@ int main(void)
         TEST(two_hundred_answers_of_a_second_take_a_second),
         TEST(two_thousand_of_all_sorts_each_get_their_own),
         TEST(how_far_a_body_is_is_told_where_its_length_is_known),
+        TEST(what_a_server_says_in_a_message_is_text),
         TEST(a_server_leads_to_no_file_of_the_worker),
         TEST(a_stopped_fetch_ends_at_once_wherever_it_is),
         TEST(an_engine_may_go_while_fetches_run),
