@@ -56,6 +56,8 @@ static void do_append(void *arg)
                                      .payload = ag_buffer_bytes(&self->payload),
                                      .payload_size = self->payload_size,
                                      .payload_fd = -1,
+                                     .request_truncated =
+                                         self->request.failed ? WARC_TRUNCATED_LENGTH : WARC_WHOLE,
                                      .truncated = self->truncated};
 
     if (self->spool != NULL) {
@@ -166,10 +168,10 @@ int exchange_new(struct exchange **out, const struct exchange_config *config,
     return 0;
 }
 
-/* Of a request that is repeated (a connection had gone) the last one counts; its head comes whole.
- */
-void exchange_add_request(struct exchange *self, const void *data, size_t size)
+void exchange_add_request(struct exchange *self, const void *data, size_t size, bool is_head)
 {
+    if (is_head)
+        ag_buffer_clear(&self->request);
     ag_buffer_append(&self->request, data, size);
 }
 

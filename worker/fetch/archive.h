@@ -61,7 +61,9 @@ struct exchange_config {
 int exchange_new(struct exchange **out, const struct exchange_config *config,
                  struct argosy_error *err);
 
-void exchange_add_request(struct exchange *self, const void *data, size_t size);
+/* A head begins it anew: of a request that is repeated (a connection had gone) the last one counts.
+ */
+void exchange_add_request(struct exchange *self, const void *data, size_t size, bool is_head);
 
 /* A line of the answer's head. A status line begins it anew. */
 void exchange_add_head(struct exchange *self, const char *line, size_t size);

@@ -361,7 +361,7 @@ static int on_debug(CURL *easy, curl_infotype type, char *data, size_t size, voi
 
     (void)easy;
     if (self->exchange != NULL && (type == CURLINFO_HEADER_OUT || type == CURLINFO_DATA_OUT))
-        exchange_add_request(self->exchange, data, size);
+        exchange_add_request(self->exchange, data, size, type == CURLINFO_HEADER_OUT);
     return 0;
 }
 

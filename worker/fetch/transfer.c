@@ -349,7 +349,7 @@ static void go(struct transfer *self)
     if (self->request.robots && !self->robots_known && strncmp(scheme, "http", 4) == 0)
         ask_robots(self);
     else
-        begin_hop(self, self->page, false, self->hop.redirects);
+        begin_hop(self, self->page, false, 0);
 }
 
 static void move_to(struct transfer *self, struct url *url)
@@ -401,7 +401,7 @@ static void follow(struct transfer *self)
     }
     self->as_get |= becomes_get(self);
     self->redirects++;
-    self->hop.redirects++;
+    self->redirects_of_page++;
     if (self->upload != NULL && !self->as_get)
         upload_rewind(self->upload);
     move_to(self, &url);
@@ -442,7 +442,9 @@ static bool turn_page(struct transfer *self)
         task_tell(self->task, NULL, ag_buffer_bytes(&result));
     ag_buffer_free(&result);
     self->pages++;
-    self->hop.redirects = 0;
+    self->redirects_of_page = 0;
+    if (self->upload != NULL && !self->as_get)
+        upload_rewind(self->upload);
     move_to(self, &url);
     return true;
 }
@@ -470,7 +472,7 @@ static void judge(struct transfer *self, CURLcode code)
         return;
     }
     if (hop->is_redirect && (code == CURLE_OK || hop->is_cut) && !transfer_has_failed(self) &&
-        hop->redirects < self->request.max_redirects) {
+        self->redirects_of_page < self->request.max_redirects) {
         follow(self);
         return;
     }

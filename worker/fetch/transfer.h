@@ -73,9 +73,9 @@ struct transfer_shared {
     policy_t *policy;
     const char *const *roots; /* real paths */
     size_t roots_count;
-    CURLSH *share; /* TLS sessions; never connections */
+    CURLSH *share;  /* TLS sessions; never connections */
     EVP_MD *sha256; /* looking it up costs as much as hashing 2 KB */
-    void *store;   /* X509_STORE of trusted certificates; made at the first handshake */
+    void *store;    /* X509_STORE of trusted certificates; made at the first handshake */
     shards_t *shards;
     resolver_t *resolver;
     robots_cache_t *robots;
@@ -94,7 +94,7 @@ struct hop {
     const char *host;      /* whose address is needed: its, or the proxy's */
     uint16_t port;
     bool for_robots;    /* it asks for robots.txt, before the request itself */
-    unsigned redirects; /* that led to it */
+    unsigned redirects; /* that led to it, of one for robots.txt */
     int64_t began_at;
     uint32_t resolve_ms;
     struct curl_slist *resolved; /* "+host:port:address,address": libcurl looks nothing up */
@@ -132,9 +132,10 @@ struct transfer {
     const struct url *page; /* what is to be fetched now: request.url, or moved */
     struct url moved;       /* where redirects and pages have led to */
     struct url robots_url, proxy;
-    bool robots_known;         /* robots.txt lets us fetch `page` */
-    bool as_get;               /* a redirect has made a GET of it */
-    unsigned redirects, pages; /* in all */
+    bool robots_known;          /* robots.txt lets us fetch `page` */
+    bool as_get;                /* a redirect has made a GET of it */
+    unsigned redirects, pages;  /* in all */
+    unsigned redirects_of_page; /* since the job's URL or the last page */
     struct resolver_question question;
     struct robots_question robots_question;
     struct ag_buffer body;
