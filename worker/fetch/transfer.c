@@ -199,6 +199,8 @@ static void begin_hop(struct transfer *self, const struct url *url, bool for_rob
     if (strcmp(url->scheme, "file") == 0) {
         if (local_begin(self, on_disk))
             finish(self);
+        else
+            set_timer(self);
     } else if (begin_exchange(self)) {
         resolve(self);
     } else {
@@ -570,8 +572,10 @@ static void on_disk(void *arg)
         go_on(self);
         return;
     case STEP_COPYING:
-        if (local_go_on(self))
+        if (local_go_on(self)) {
+            ag_heap_stop(self->shared->timers, &self->timer);
             judge(self, CURLE_OK);
+        }
         return;
     case STEP_CLOSING:
         if (sink_is_busy(self->sink))
