@@ -73,9 +73,9 @@ struct transfer_shared {
     policy_t *policy;
     const char *const *roots; /* real paths */
     size_t roots_count;
-    CURLSH *share; /* TLS sessions; never connections */
+    CURLSH *share;  /* TLS sessions; never connections */
     EVP_MD *sha256; /* looking it up costs as much as hashing 2 KB */
-    void *store;   /* X509_STORE of trusted certificates; made at the first handshake */
+    void *store;    /* X509_STORE of trusted certificates; made at the first handshake */
     shards_t *shards;
     resolver_t *resolver;
     robots_cache_t *robots;
@@ -94,7 +94,7 @@ struct hop {
     const char *host;      /* whose address is needed: its, or the proxy's */
     uint16_t port;
     bool for_robots;    /* it asks for robots.txt, before the request itself */
-    unsigned redirects; /* that led to it */
+    unsigned redirects; /* that led to it, of one for robots.txt */
     int64_t began_at;
     uint32_t resolve_ms;
     struct curl_slist *resolved; /* "+host:port:address,address": libcurl looks nothing up */
