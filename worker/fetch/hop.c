@@ -211,8 +211,7 @@ static void set_secret(struct transfer *self)
     if (self->request.auth == FETCH_AUTH_NONE || self->hop.for_robots ||
         !url_is_same_origin(self->hop.url, &self->request.url))
         return;
-    value = secrets_find(self->shared->config->secrets, self->request.secret, self->hop.url->host,
-                         self->hop.url->scheme);
+    value = secrets_find(self->shared->config->secrets, self->request.secret, self->hop.url);
     if (value == NULL)
         return;
     if (self->request.auth == FETCH_AUTH_BEARER) {

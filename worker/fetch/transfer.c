@@ -448,8 +448,7 @@ static bool turn_page(struct transfer *self)
     ag_buffer_free(&result);
     self->pages++;
     self->page_redirects = 0;
-    if (self->upload != NULL && !self->as_get)
-        upload_rewind(self->upload);
+    self->as_get = true; /* a link is something to get, whatever has led to it */
     if (may_be_led_to(self, &url))
         move_to(self, &url);
     return true;
@@ -617,6 +616,9 @@ static bool read_proxy(struct transfer *self)
         return false;
     }
     wrong = url_read(&self->proxy, proxy, NULL);
+    /* Programs do not agree on what it is when it is not said. */
+    if (wrong == NULL && strrchr(proxy, ':') <= strstr(proxy, "://"))
+        wrong = "its port is missing";
     if (wrong == NULL)
         return true;
     transfer_blame(self, "rejected.payload", false, "fetch: 'proxy' is not a URL: %s", wrong);
@@ -634,7 +636,7 @@ static bool check_secret(struct transfer *self)
         transfer_blame(self, "fetch.policy", false,
                        "this worker has no secret '%s'; its --secrets file names those it has",
                        request->secret);
-    else if (secrets_find(secrets, request->secret, request->url.host, request->url.scheme) == NULL)
+    else if (secrets_find(secrets, request->secret, &request->url) == NULL)
         transfer_blame(self, "fetch.policy", false,
                        "the secret '%s' is not for %s://%s; the worker's --secrets file says which "
                        "hosts may be told it",
