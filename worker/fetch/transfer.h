@@ -28,10 +28,10 @@
 
 enum {
     TRANSFER_HEADER_BYTES_MAX = 256 << 10, /* of one answer */
-    TRANSFER_HEADERS_MAX = 1000, /* joining equal ones compares each with each: some milliseconds */
-    TRANSFER_FILE_BUFFER = 256 << 10,     /* libcurl's buffer for bodies that go to files */
-    TRANSFER_CA_BYTES_MAX = 16 << 20,     /* of a job's own ca_file: all there are take 300 KB */
-    TRANSFER_RETRY_AFTER_S = 24 * 3600,   /* longer waits that a server asks for are cut to this */
+    TRANSFER_HEADERS_MAX = 1000,        /* of one answer; the result has them sorted on the stack */
+    TRANSFER_FILE_BUFFER = 256 << 10,   /* libcurl's buffer for bodies that go to files */
+    TRANSFER_CA_BYTES_MAX = 16 << 20,   /* of a job's own ca_file: all there are take 300 KB */
+    TRANSFER_RETRY_AFTER_S = 24 * 3600, /* longer waits that a server asks for are cut to this */
     TRANSFER_APOLOGY_BYTES_MAX = 1 << 20, /* of a body that nobody wants; read at all, because
                                              then the connection can be kept */
     TRANSFER_CONNECTION_S = 300           /* then a new one is made: names change their addresses */
@@ -73,9 +73,9 @@ struct transfer_shared {
     policy_t *policy;
     const char *const *roots; /* real paths */
     size_t roots_count;
-    CURLSH *share; /* TLS sessions; never connections */
+    CURLSH *share;  /* TLS sessions; never connections */
     EVP_MD *sha256; /* looking it up costs as much as hashing 2 KB */
-    void *store;   /* X509_STORE of trusted certificates; made at the first handshake */
+    void *store;    /* X509_STORE of trusted certificates; made at the first handshake */
     shards_t *shards;
     resolver_t *resolver;
     robots_cache_t *robots;
