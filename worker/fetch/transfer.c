@@ -135,12 +135,14 @@ static void on_address(struct transfer *self, const struct resolver_answer *answ
     }
 }
 
+/* A thousand may have waited for one name: each asks again for itself, what it will find in the
+ * resolver's cache, when its timer's turn has come. */
 static void on_answered(struct resolver_question *question, const struct resolver_answer *answer)
 {
     struct transfer *self = AG_OWNER(question, struct transfer, question);
 
-    ag_heap_stop(self->shared->timers, &self->timer);
-    on_address(self, answer);
+    (void)answer;
+    ag_heap_set(self->shared->timers, &self->timer, 0);
 }
 
 static bool is_literal(const char *host)
@@ -278,7 +280,7 @@ static void ask_robots(struct transfer *self)
     ag_buffer_free(&origin);
 }
 
-/* What came of it is told to all who wait, ourselves included: on_robots() goes on. */
+/* What came of it is told to all who wait, ourselves included, one by one: on_robots() goes on. */
 static void answer_robots(struct transfer *self, int status)
 {
     struct ag_buffer origin = ag_buffer_empty(URL_BYTES_MAX), body = self->body;
@@ -763,6 +765,10 @@ void transfer_on_timer(struct transfer *self, int64_t now)
 {
     bool is_over = now >= self->started_at + self->request.total_ms;
 
+    if (self->step == STEP_RESOLVING && self->question.name == NULL && !is_over) {
+        resolve(self); /* it is known now */
+        return;
+    }
     if (!is_over && now < stalls_at(self)) {
         set_timer(self);
         return;
