@@ -1,5 +1,6 @@
 #include "tests/integration/fetch_stage.h"
 
+#include <arpa/inet.h>
 #include <curl/curl.h>
 #include <dirent.h>
 #include <dlfcn.h>
@@ -7,10 +8,13 @@
 #include <netdb.h>
 #include <poll.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -56,6 +60,7 @@ void stage_name(const char *text, const char *address, int code, unsigned ms)
     if (name == NULL) {
         assert_true(names_count < NAMES_MAX);
         name = &names[names_count++];
+        name->asked = 0;
     }
     *name = (struct name){.address = address, .code = code, .ms = ms, .asked = name->asked};
     snprintf(name->name, sizeof name->name, "%s", text);
@@ -353,6 +358,70 @@ json_t *stage_fetch(const char *format, ...)
     return stage_result(job);
 }
 
+/* ---- a server that gives one answer to all
+ * ----------------------------------------------------------- */
+
+static pid_t serving;
+
+static int bind_any(struct sockaddr_in *address)
+{
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    socklen_t size = sizeof *address;
+
+    *address =
+        (struct sockaddr_in){.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    assert_int_equal(bind(fd, (struct sockaddr *)address, size), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)address, &size), 0);
+    return fd;
+}
+
+unsigned stage_free_port(void)
+{
+    struct sockaddr_in address;
+
+    close(bind_any(&address));
+    return ntohs(address.sin_port);
+}
+
+static void serve(int fd, struct ag_bytes answer)
+{
+    char request[8192];
+
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    for (;;) {
+        int client = accept(fd, NULL, NULL);
+        size_t at = 0;
+        ssize_t done = client < 0 ? 0 : read(client, request, sizeof request);
+
+        while (done > 0 && at < answer.size) {
+            done = send(client, answer.data + at, answer.size - at, MSG_NOSIGNAL);
+            at += done > 0 ? (size_t)done : 0;
+        }
+        close(client);
+    }
+}
+
+unsigned stage_serve(struct ag_bytes answer)
+{
+    struct sockaddr_in address;
+    int fd = bind_any(&address);
+
+    assert_int_equal(listen(fd, 128), 0);
+    serving = fork();
+    assert_true(serving >= 0);
+    if (serving == 0)
+        serve(fd, answer);
+    close(fd);
+    return ntohs(address.sin_port);
+}
+
+void stage_stop_serving(void)
+{
+    kill(serving, SIGKILL);
+    waitpid(serving, NULL, 0);
+    serving = 0;
+}
+
 /* ---- the server's own word
  * --------------------------------------------------------------------------- */
 
@@ -413,7 +482,8 @@ static void start_engine(unsigned slots, const char *ca_file)
 
 void stage_restart(unsigned slots, const char *ca_file)
 {
-    stage.engine->destroy(&stage.engine);
+    if (stage.engine != NULL)
+        stage.engine->destroy(&stage.engine);
     start_engine(slots, ca_file);
 }
 
@@ -450,6 +520,8 @@ int stage_end(void)
         }
         poll(NULL, 0, 1);
     }
+    if (serving != 0)
+        stage_stop_serving();
     harness_end();
     return rc;
 }

@@ -94,6 +94,14 @@ const char *stage_text(const json_t *json, const char *key);
 /* One job, which must succeed; its result. */
 __attribute__((format(printf, 1, 2))) json_t *stage_fetch(const char *format, ...);
 
+/* A process that gives this answer to every request and closes the connection; its port. One at a
+ * time. */
+unsigned stage_serve(struct ag_bytes answer);
+void stage_stop_serving(void);
+
+/* A port of 127.0.0.1 that is free, for others to listen at. */
+unsigned stage_free_port(void);
+
 /* A number of the server's /stats, asked for through curl(1)'s library, not through the engine. */
 int64_t stage_server_count(const char *key);
 

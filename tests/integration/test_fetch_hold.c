@@ -5,16 +5,11 @@
  * What is asserted is wall time less the time in which another process had the processor (struct
  * hold): a turn that sleeps is found, and a busy machine is no failure. What jobs that end are
  * followed by, the start of the next ones, is within the turn. */
-#include <arpa/inet.h>
 #include <netdb.h>
-#include <netinet/in.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "common/buffer.h"
@@ -85,58 +80,6 @@ static int tear_down(void **state)
     (void)state;
     stop_disk(false);
     return stage_end();
-}
-
-/* ---- a server that gives one answer to all
- * ------------------------------------------------------------- */
-
-static void answer_all(int fd, struct ag_bytes answer)
-{
-    char request[8192];
-
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    signal(SIGPIPE, SIG_IGN);
-    for (;;) {
-        int client = accept(fd, NULL, NULL);
-        size_t at = 0;
-
-        if (client < 0 || read(client, request, sizeof request) <= 0)
-            continue;
-        while (at < answer.size) {
-            ssize_t done = __real_write(client, answer.data + at, answer.size - at);
-
-            if (done <= 0)
-                break;
-            at += (size_t)done;
-        }
-        close(client);
-    }
-}
-
-static pid_t answering;
-
-/* A process; returns its port. */
-static unsigned start_answering(struct ag_bytes answer)
-{
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    socklen_t size = sizeof address;
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-    assert_int_equal(bind(fd, (struct sockaddr *)&address, size), 0);
-    assert_int_equal(listen(fd, 128), 0);
-    assert_int_equal(getsockname(fd, (struct sockaddr *)&address, &size), 0);
-    answering = fork();
-    assert_true(answering >= 0);
-    if (answering == 0)
-        answer_all(fd, answer);
-    close(fd);
-    return ntohs(address.sin_port);
-}
-
-static void stop_answering(void)
-{
-    kill(answering, SIGKILL);
-    waitpid(answering, NULL, 0);
 }
 
 /* ---- small jobs
@@ -271,12 +214,12 @@ static void headers_without_end(void **state)
             ag_buffer_printf(&answer, kind == 0 ? "%0200d: %d\r\n" : "%0200d: %d\r\n",
                              kind == 0 ? 0 : i, i);
         ag_buffer_text(&answer, "\r\n");
-        port = start_answering(ag_buffer_bytes(&answer));
+        port = stage_serve(ag_buffer_bytes(&answer));
         for (int i = 0; i < 20; i++)
             stage_make("{'url': 'http://127.0.0.1:%u/'}", port);
         stage_run_all();
         stage_expect_all("");
-        stop_answering();
+        stage_stop_serving();
         stage_forget_jobs();
         stage_expect_hold(kind == 0 ? "20 x 1000 headers of one name" : "20 x 1000 that look alike",
                           SMALL_MS);
@@ -290,17 +233,20 @@ static void bodies_that_grow(void **state)
     (void)state;
     stage_make("{'url': 'http://%s/bomb/190/512', 'body': 'none'}", stage.http);
     stage_run_all();
+    stage_expect_all("");
     stage_expect_hold("512 MB out of 3 MB", BULK_MS);
     stage_forget_jobs();
     stage_reset_hold();
     stage_make("{'url': 'http://%s/bomb', 'body': 'none', 'max_ratio': 0}", stage.http);
     stage_run_all();
+    stage_expect_all("");
     stage_expect_hold("1 GB out of 1 MB", BULK_MS);
     stage_forget_jobs();
     stage_reset_hold();
     stage_make("{'url': 'http://%s/bomb', 'body': 'file', 'max_ratio': 0, 'file': '%s/bomb'}",
                stage.http, stage.root);
     stage_run_all();
+    stage_expect_all("");
     stage_expect_hold("1 GB out of 1 MB, to a file", BULK_MS);
 }
 
@@ -333,8 +279,8 @@ static void rules_without_end(void **state)
             ag_buffer_printf(&answer, lines[kind], i);
 #pragma GCC diagnostic pop
         }
-        ask_with_robots(lines[kind], start_answering(ag_buffer_bytes(&answer)));
-        stop_answering();
+        ask_with_robots(lines[kind], stage_serve(ag_buffer_bytes(&answer)));
+        stage_stop_serving();
     }
     ag_buffer_free(&answer);
 }
