@@ -125,6 +125,7 @@ void fetch_turn(void *handler, int64_t now)
 {
     struct fetch *self = of(handler);
 
+    self->shared.turn_ends_us = ag_clock_mono_us() + TRANSFER_TURN_US;
     shards_turn(self->shared.shards, now);
     act_on_due(self, now);
     archive_on_timer(self->shared.archive, now);

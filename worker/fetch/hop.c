@@ -80,7 +80,9 @@ static void set_base(struct transfer *self)
     /* What is resumed or archived is the bytes as they are sent. */
     if (!request->resume && self->exchange == NULL)
         curl_easy_setopt(easy, CURLOPT_ACCEPT_ENCODING, "");
-    if (request->body == FETCH_BODY_FILE && !self->hop.for_robots)
+    /* What one buffer unpacks to must fit into the 64 MB that libcurl keeps of a paused body. */
+    if (request->body == FETCH_BODY_FILE && !self->hop.for_robots && request->max_ratio > 0 &&
+        request->max_ratio <= FETCH_RATIO_MAX)
         curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, (long)TRANSFER_FILE_BUFFER);
     curl_easy_setopt(easy, CURLOPT_SHARE,
                      self->jar != NULL ? self->jar->share : self->shared->share);
@@ -100,6 +102,12 @@ static void set_proxy(struct transfer *self)
         curl_easy_setopt(self->easy, CURLOPT_NOPROXY, "");
 }
 
+/* Before 8.0.0 the second request on such a connection fails (curl/curl#10634). */
+static bool can_keep_plain_2(void)
+{
+    return curl_version_info(CURLVERSION_NOW)->version_num >= 0x080000;
+}
+
 /* Connections of HTTP/2 carry many requests; waiting for one that is being made is worth it only
  * where it will (and holds up everything where it will not). */
 static void set_version(struct transfer *self)
@@ -114,7 +122,12 @@ static void set_version(struct transfer *self)
     case FETCH_HTTP_2:
         curl_easy_setopt(easy, CURLOPT_HTTP_VERSION,
                          tls ? CURL_HTTP_VERSION_2TLS : CURL_HTTP_VERSION_2_PRIOR_KNOWLEDGE);
-        curl_easy_setopt(easy, CURLOPT_PIPEWAIT, 1L);
+        if (tls || can_keep_plain_2()) {
+            curl_easy_setopt(easy, CURLOPT_PIPEWAIT, 1L);
+        } else {
+            curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, 1L);
+            curl_easy_setopt(easy, CURLOPT_FORBID_REUSE, 1L);
+        }
         return;
     case FETCH_HTTP_AUTO:
         curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_2TLS);

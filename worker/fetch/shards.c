@@ -1,6 +1,7 @@
 #include "worker/fetch/shards.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -15,6 +16,7 @@ enum {
     SOCKETS_BUDGET_US = 5000, /* of a turn; then what is due */
     DUE_BUDGET_US = 3000,     /* and then the loop's other work */
     DESCRIPTORS_MAX = 1 << 20,
+    DESCRIPTORS_SPARE = 256, /* beside two for each place: files, threads, the loop's own */
     WATCHED_MAX = 4
 };
 
@@ -316,6 +318,16 @@ static int make_list(shards_t *self, unsigned count, struct argosy_error *err)
     return 0;
 }
 
+/* When the process has threads, the kernel waits some 10 ms for each doubling of its table of
+ * descriptors: better now than in a turn. Where that many are not allowed it stays as it is. */
+static void reserve_descriptors(const shards_t *self, unsigned places)
+{
+    int high = fcntl(self->epoll, F_DUPFD_CLOEXEC, (int)places * 2 + DESCRIPTORS_SPARE);
+
+    if (high >= 0)
+        close(high);
+}
+
 int shards_new(shards_t **out, unsigned places, shards_finished *finished, void *arg,
                struct argosy_error *err)
 {
@@ -330,6 +342,8 @@ int shards_new(shards_t **out, unsigned places, shards_finished *finished, void 
     self->epoll = epoll_create1(EPOLL_CLOEXEC);
     if (self->epoll < 0)
         rc = ag_fail(err, ARGOSY_EIO, "cannot make an epoll descriptor: %s", strerror(errno));
+    if (rc == 0)
+        reserve_descriptors(self, places);
     if (rc == 0)
         rc = make_list(self, (places + SHARD_TRANSFERS - 1) / SHARD_TRANSFERS, err);
     if (rc < 0)

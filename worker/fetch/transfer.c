@@ -518,6 +518,16 @@ static bool is_opening(const struct transfer *self)
            (self->upload != NULL && upload_is_opening(self->upload));
 }
 
+/* A pause of ours is over; perhaps not for long. */
+static void go_on(struct transfer *self)
+{
+    self->hop.is_paused = self->hop.waits_for_turn = false;
+    self->hop.quiet_since = ag_clock_mono_ms();
+    self->shared->turn_ends_us = ag_clock_mono_us() + TRANSFER_TURN_US;
+    set_timer(self);
+    curl_easy_pause(self->easy, CURLPAUSE_CONT);
+}
+
 /* Something that a disk is asked for has happened. */
 static void on_disk(void *arg)
 {
@@ -535,9 +545,7 @@ static void on_disk(void *arg)
     case STEP_RUNNING:
         if (!self->hop.is_paused)
             return;
-        self->hop.is_paused = false;
-        self->hop.quiet_since = ag_clock_mono_ms();
-        curl_easy_pause(self->easy, CURLPAUSE_CONT);
+        go_on(self);
         return;
     case STEP_COPYING:
         if (local_go_on(self))
@@ -767,6 +775,10 @@ void transfer_on_timer(struct transfer *self, int64_t now)
 
     if (self->step == STEP_RESOLVING && self->question.name == NULL && !is_over) {
         resolve(self); /* it is known now */
+        return;
+    }
+    if (self->step == STEP_RUNNING && self->hop.waits_for_turn && !is_over) {
+        go_on(self);
         return;
     }
     if (!is_over && now < stalls_at(self)) {

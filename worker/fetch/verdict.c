@@ -116,6 +116,11 @@ static void blame_code(struct transfer *self, CURLcode code)
                        self->denied);
         return;
     }
+    if (code == CURLE_OUT_OF_MEMORY && hop->is_paused && hop->is_packed) {
+        transfer_blame(self, "fetch.too_large", false,
+                       "the body unpacks to more at once than can be kept until it is written");
+        return;
+    }
     fetch_failure_of_code(code, &progress, &failure);
     if (strstr(hop->error, "chunked-encoding") !=
         NULL) { /* the same code as for a lost connection */
@@ -145,6 +150,8 @@ void verdict_of_hop(struct transfer *self, CURLcode code)
         blame_code(self, code);
     else if (hop->is_redirect)
         transfer_blame(self, "fetch.redirect", false, "too many redirects");
+    else if (is_http && hop->is_wanted && hop->in_body)
+        receive_check_sizes(self, true);
 }
 
 void verdict_of_stall(struct transfer *self, int64_t now)
