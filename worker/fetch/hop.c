@@ -269,8 +269,15 @@ static bool is_plain(const struct transfer *self)
            !versions_speaks_2(self->shared->versions, self->hop.url);
 }
 
+void hop_leave_jar(CURL *easy)
+{
+    curl_easy_setopt(easy, CURLOPT_COOKIEFILE, NULL);
+}
+
 static void set_all(struct transfer *self)
 {
+    if (self->jar != NULL)
+        hop_leave_jar(self->easy);
     curl_easy_reset(self->easy);
     set_base(self);
     set_trust(self);

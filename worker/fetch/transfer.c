@@ -827,6 +827,7 @@ void transfer_reset(struct transfer *self)
     struct ag_buffer fields = self->hop.fields;
 
     if (self->jar != NULL) {
+        hop_leave_jar(self->easy);
         curl_easy_setopt(self->easy, CURLOPT_SHARE, self->shared->share);
         jars_release(self->jar);
     }

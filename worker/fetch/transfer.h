@@ -189,6 +189,9 @@ bool transfer_blame_sink(struct transfer *self);
 bool hop_prepare(struct transfer *self);
 void hop_fini(struct hop *self);
 
+/* Before a handle that has used a jar is reset: libcurl 7.88 would lose a few bytes each time. */
+void hop_leave_jar(CURL *easy);
+
 /* receive.c: what libcurl calls. */
 void receive_set_callbacks(struct transfer *self);
 
