@@ -18,7 +18,7 @@
 #include "tests/integration/harness.h"
 #include "tests/unit/cmocka_prelude.h"
 
-enum { SMALL_MS = 30, BULK_MS = 150, DNS_MS = 50, SLOTS = 1000 };
+enum { MANY_BYTES = 512 << 10, SMALL_MS = 30, BULK_MS = 150, DNS_MS = 50, SLOTS = 1000 };
 
 /* ---- a disk that can be stopped
  * ----------------------------------------------------------------------- */
@@ -118,6 +118,28 @@ static void a_burst_of_handshakes(void **state)
     stage_run_all();
     stage_expect_all("");
     stage_expect_hold("200 TLS handshakes", SMALL_MS);
+}
+
+/* libcurl parses a job's own certificates in the loop, once for each shard. */
+static void certificates_of_a_job_s_own(void **state)
+{
+    static const char system_file[] = "/etc/ssl/certs/ca-certificates.crt";
+    const char *many = harness_path("root/many.pem");
+    char command[512];
+
+    (void)state;
+    if (access(system_file, R_OK) != 0) {
+        print_message("no certificates of the system: skipped\n");
+        return;
+    }
+    snprintf(command, sizeof command,
+             "cp %s %s; while cat %s >>%s && [ $(cat %s %s | wc -c) -lt %d ]; do :; done",
+             harness_server("ca"), many, system_file, many, many, system_file, MANY_BYTES);
+    assert_int_equal(system(command), 0);
+    stage_make("{'url': 'https://%s/bytes/10', 'ca_file': '%s'}", harness_server("https"), many);
+    stage_run_all();
+    stage_expect_hold("certificates of a job's own", DNS_MS);
+    stage_expect_all("");
 }
 
 static void all_wait_for_one_name(void **state)
@@ -428,6 +450,7 @@ int main(void)
         TEST(a_hundred_small_jobs_at_once),
         TEST(a_thousand_small_jobs_at_once),
         TEST(a_burst_of_handshakes),
+        TEST(certificates_of_a_job_s_own),
         TEST(all_wait_for_one_name),
         TEST(all_are_reset_at_once),
         TEST(all_time_out_at_once),
