@@ -18,7 +18,7 @@
 
 #include "common/buffer.h"
 #include "common/clock.h"
-#include "tests/integration/fetch_stage.h"
+#include "tests/integration/fetch_loop.h"
 #include "tests/integration/harness.h"
 #include "tests/unit/cmocka_prelude.h"
 

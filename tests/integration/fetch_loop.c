@@ -1,4 +1,4 @@
-#include "tests/integration/fetch_stage.h"
+#include "tests/integration/fetch_loop.h"
 
 #include <arpa/inet.h>
 #include <curl/curl.h>

@@ -1,4 +1,4 @@
-/* fetch_stage.h - the fetch engine alone, in a loop of one descriptor, for tests: jobs from JSON,
+/* fetch_loop.h - the fetch engine alone, in a loop of one descriptor, for tests: jobs from JSON,
  * names that mean what a test says, and how long each turn holds the loop.
  *
  * Start here: stage_begin(), stage_make() some jobs, stage_run_all(), stage_expect(), stage_end().
@@ -8,8 +8,8 @@
  *
  * Threads: one, but for getaddrinfo(). Units: milliseconds of the monotonic clock, microseconds.
  */
-#ifndef TESTS_FETCH_STAGE_H
-#define TESTS_FETCH_STAGE_H
+#ifndef TESTS_FETCH_LOOP_H
+#define TESTS_FETCH_LOOP_H
 
 #include <jansson.h>
 #include <stdbool.h>
