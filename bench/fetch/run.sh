@@ -433,7 +433,10 @@ row_small() { # CONCURRENCY
         measure "Argosy, SQLite" run_argosy_list "sqlite:$work/store/jobs.db" "$1" "$requests" "$list"
     fi
     [ -z "$has_wrk" ] || measure "wrk" run_wrk "$1" "$plain/1k"
-    [ -z "$python" ] || measure "aiohttp+uvloop" run_aiohttp get "$plain/1k" "$requests" "$1"
+    if [ -n "$python" ]; then
+        measure "uvloop, manual" run_aiohttp manual "$plain/1k" "$requests" "$1"
+        measure "uvloop, tuned" run_aiohttp get "$plain/1k" "$requests" "$1"
+    fi
     [ -z "$has_curl" ] || measure "curl -Z" run_curl "$1" "$requests" "$list"
     [ -z "$has_wget2" ] || measure "wget2" run_wget2 "$1" "$requests" "$list"
     [ -z "$has_undici" ] || measure "undici" run_undici "$plain/1k" "$requests" "$1"

@@ -161,7 +161,9 @@ static void fetch_destroy(struct handler **handler_p)
     robots_cache_destroy(&shared->robots); /* first: else those who leave would wake others */
     for (unsigned i = 0; self->transfers != NULL && i < self->config.slots; i++)
         transfer_fini(&self->transfers[i]);
-    pool_destroy(&shared->disk); /* what is left of files is removed meanwhile */
+    if (shared->archive != NULL)
+        archive_stop(shared->archive); /* its exchanges have files on the disk */
+    pool_destroy(&shared->disk);       /* what is left of files is removed meanwhile */
     archive_destroy(&shared->archive);
     resolver_destroy(&shared->resolver);
     shards_destroy(&shared->shards);

@@ -102,12 +102,6 @@ static void set_proxy(struct transfer *self)
         curl_easy_setopt(self->easy, CURLOPT_NOPROXY, "");
 }
 
-/* Before 8.0.0 the second request on such a connection fails (curl/curl#10634). */
-static bool can_keep_plain_2(void)
-{
-    return curl_version_info(CURLVERSION_NOW)->version_num >= 0x080000;
-}
-
 /* Connections of HTTP/2 carry many requests; waiting for one that is being made is worth it only
  * where it will (and holds up everything where it will not). */
 static void set_version(struct transfer *self)
@@ -122,12 +116,13 @@ static void set_version(struct transfer *self)
     case FETCH_HTTP_2:
         curl_easy_setopt(easy, CURLOPT_HTTP_VERSION,
                          tls ? CURL_HTTP_VERSION_2TLS : CURL_HTTP_VERSION_2_PRIOR_KNOWLEDGE);
-        if (tls || can_keep_plain_2()) {
-            curl_easy_setopt(easy, CURLOPT_PIPEWAIT, 1L);
-        } else {
+        /* Before 8.0 (curl #10634) the second request on a connection of this sort breaks it. */
+        if (!tls && curl_version_info(CURLVERSION_NOW)->version_num < 0x080000) {
             curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, 1L);
             curl_easy_setopt(easy, CURLOPT_FORBID_REUSE, 1L);
+            return;
         }
+        curl_easy_setopt(easy, CURLOPT_PIPEWAIT, 1L);
         return;
     case FETCH_HTTP_AUTO:
         curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_2TLS);
@@ -269,15 +264,9 @@ static bool is_plain(const struct transfer *self)
            !versions_speaks_2(self->shared->versions, self->hop.url);
 }
 
-void hop_leave_jar(CURL *easy)
-{
-    curl_easy_setopt(easy, CURLOPT_COOKIEFILE, NULL);
-}
-
 static void set_all(struct transfer *self)
 {
-    if (self->jar != NULL)
-        hop_leave_jar(self->easy);
+    curl_easy_setopt(self->easy, CURLOPT_COOKIEFILE, NULL); /* a reset would leak it */
     curl_easy_reset(self->easy);
     set_base(self);
     set_trust(self);
@@ -297,6 +286,8 @@ bool hop_prepare(struct transfer *self)
         set_all(self);
     self->was_plain = plain;
     curl_easy_setopt(self->easy, CURLOPT_URL, self->hop.url->text);
+    /* Also when there is none: of a request that was stopped before it ran libcurl still has the
+     * list, which is gone, and a reset does not change that. */
     curl_easy_setopt(self->easy, CURLOPT_RESOLVE, self->hop.resolved);
     set_limits(self);
     return set_headers(self);

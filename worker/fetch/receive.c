@@ -102,16 +102,26 @@ static bool is_redirect(const struct transfer *self)
            (self->hop.for_robots || self->request.max_redirects > 0);
 }
 
-/* An answer to "from there on, if it is still the same" (RFC 9110 14.4): a 206 must begin where we
- * have ended; a 200 means that it is not the same any more. */
+/* Exactly what was asked for: from where we have ended to the end. Less is allowed (RFC 9110
+ * 15.3.7), but no use to us. */
+static bool is_the_rest(const char *range, uint64_t from, uint64_t *total)
+{
+    unsigned long long first, last, whole;
+
+    if (sscanf(range, "bytes %llu-%llu/%llu", &first, &last, &whole) != 3 || first != from ||
+        last < first || last + 1 != whole)
+        return false;
+    *total = whole;
+    return true;
+}
+
+/* An answer to "from there on, if it is still the same" (RFC 9110 14.4): a 206 must be the rest; a
+ * 200 means that it is not the same any more. */
 static bool check_range(struct transfer *self)
 {
-    unsigned long long first = 0;
-
     if (self->hop.status == 206) {
-        if (self->resumed_from > 0 &&
-            sscanf(transfer_field(self, "content-range"), "bytes %llu-", &first) == 1 &&
-            first == self->resumed_from) {
+        if (self->resumed_from > 0 && is_the_rest(transfer_field(self, "content-range"),
+                                                  self->resumed_from, &self->hop.range_total)) {
             self->has_resumed = true;
             return true;
         }
@@ -277,10 +287,6 @@ static size_t keep_inline(struct transfer *self, const char *data, size_t size)
 static size_t keep(struct transfer *self, const char *data, size_t size)
 {
     if (self->sink != NULL) {
-        int code;
-
-        if (sink_failure(self->sink, &code) != NULL)
-            return 0; /* it is told at the end */
         sink_write(self->sink, data, size);
         return size;
     }
@@ -327,6 +333,7 @@ static size_t on_body(char *data, size_t one, size_t size, void *arg)
     struct transfer *self = arg;
     struct hop *hop = &self->hop;
     int64_t now_us = ag_clock_mono_us();
+    int code;
 
     (void)one;
     hop->quiet_since = now_us / 1000;
@@ -339,6 +346,8 @@ static size_t on_body(char *data, size_t one, size_t size, void *arg)
         if (hop->status == 0) /* no HTTP: a file of FTP's has neither status nor head */
             hop->is_wanted = true;
     }
+    if (self->sink != NULL && sink_failure(self->sink, &code) != NULL)
+        return 0; /* it is told at the end; it will never have room again */
     /* First who may have to wait, then who takes it: what is paused comes again, whole. */
     if (is_out_of_turn(self, now_us) ||
         (hop->is_wanted && self->sink != NULL && !sink_has_room(self->sink, size)) ||
@@ -441,6 +450,8 @@ static int on_ready(void *arg, char *peer, char *here, int peer_port, int port)
     self->denied[0] = '\0';
     if (!policy_is_open(self->shared->policy) && !may_reach_peer(self, peer, peer_port))
         return CURL_PREREQFUNC_ABORT;
+    if (self->exchange != NULL)
+        exchange_begin_request(self->exchange);
     self->hop.phase = PHASE_WAITING;
     self->hop.quiet_since = ag_clock_mono_ms();
     return CURL_PREREQFUNC_OK;

@@ -118,6 +118,7 @@ static bool read_data(struct request *out, struct ag_reader *reader)
     if (bytes.size > 0)
         memcpy(out->data, bytes.data, bytes.size);
     out->data_size = bytes.size;
+    out->bodies++;
     return true;
 }
 
@@ -132,6 +133,7 @@ static bool set_data(struct request *out, struct ag_buffer *text, const char *ty
     if (ok && out->data == NULL)
         out->data = strdup("");
     out->data_type = type;
+    out->bodies++;
     ag_buffer_free(text);
     return out->data != NULL;
 }
@@ -216,6 +218,7 @@ static bool read_path(char **out, struct ag_reader *reader)
 
 static bool read_data_file(struct request *out, struct ag_reader *reader)
 {
+    out->bodies++;
     return read_path(&out->data_file, reader);
 }
 
@@ -579,8 +582,8 @@ static const char *settle(struct request *self)
         return "'file' must say where the body goes when 'body' is file";
     if (self->body != FETCH_BODY_FILE && self->file != NULL)
         return "'file' needs 'body' to be file";
-    if (self->data != NULL && self->data_file != NULL)
-        return "'data_file' cannot go with 'data', 'form' or 'json'";
+    if (self->bodies > 1)
+        return "'data', 'data_file', 'form' and 'json' cannot go together: a request has one body";
     if (self->resume && (self->body != FETCH_BODY_FILE || self->warc != NULL))
         return "'resume' needs 'body' to be file, and no 'warc'";
     if (self->pages > 0 && (self->body == FETCH_BODY_FILE || self->sha256 != NULL))

@@ -117,19 +117,21 @@ static void do_work(void *arg)
 
 static void on_done(void *arg);
 
-static void submit(sink_t *self)
+/* False: it is done already, everybody was told, and the sink may be gone. */
+static bool submit(sink_t *self)
 {
     AG_ASSERT(!self->is_busy);
     self->is_busy = true;
     if (pool_submit(self->config.pool,
                     &(struct pool_item){.work = do_work, .done = on_done, .arg = self}) == 0)
-        return;
+        return true;
     do_work(self); /* without memory for an item it is better to be slow than to fail */
     on_done(self);
+    return false;
 }
 
-/* The pool's thread has nothing of us: give it what has come together. */
-static void hand_over(sink_t *self)
+/* The pool's thread has nothing of us: give it what has come together. As submit(). */
+static bool hand_over(sink_t *self)
 {
     struct work *work = &self->work;
     struct ag_buffer empty = work->bytes;
@@ -141,7 +143,7 @@ static void hand_over(sink_t *self)
     work->restarts = self->wants_restart;
     work->finishes = self->wants_finish && !work->flushes;
     self->wants_restart = self->wants_finish = false;
-    submit(self);
+    return submit(self);
 }
 
 static void free_sink(sink_t *self)
@@ -155,11 +157,23 @@ static void free_sink(sink_t *self)
     free(self);
 }
 
+/* What has arrived is for the next attempt, but not yet with the disk. */
+static bool has_more_to_keep(const sink_t *self)
+{
+    return self->resume_key != NULL && self->is_closing && !self->is_abandoned &&
+           self->work.rc == 0 && !self->work.is_done && !self->work.ends &&
+           self->work.validator[0] != '\0' && self->filling.size > 0 && !self->filling.failed;
+}
+
 static void on_done(void *arg)
 {
     sink_t *self = arg;
 
     self->is_busy = false;
+    if (has_more_to_keep(self)) {
+        hand_over(self);
+        return;
+    }
     if ((self->is_abandoned || self->is_closing) && !self->work.ends && self->work.output != NULL) {
         self->work.ends = true;
         submit(self);
@@ -170,8 +184,8 @@ static void on_done(void *arg)
         return;
     }
     if (!self->is_closing && self->work.rc == 0 &&
-        (self->wants_finish || self->filling.size >= WRITE_FROM))
-        hand_over(self);
+        (self->wants_finish || self->filling.size >= WRITE_FROM) && !hand_over(self))
+        return;
     self->config.changed(self->config.arg);
 }
 
@@ -291,8 +305,13 @@ int sink_new(sink_t **out, const struct sink_config *config, struct argosy_error
 bool sink_close(sink_t *self)
 {
     self->is_closing = true;
+    self->wants_finish = false;
     if (self->is_busy)
         return true; /* on_done() goes on */
+    if (has_more_to_keep(self)) {
+        hand_over(self);
+        return true;
+    }
     if (self->work.output == NULL)
         return false;
     self->work.ends = true;

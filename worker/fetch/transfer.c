@@ -208,6 +208,12 @@ static void begin_hop(struct transfer *self, const struct url *url, bool for_rob
     }
 }
 
+/* All that a server may lead to: files and the like are for jobs to ask for. */
+static bool is_http(const struct url *url)
+{
+    return strcmp(url->scheme, "http") == 0 || strcmp(url->scheme, "https") == 0;
+}
+
 /* ---- robots.txt
  * --------------------------------------------------------------------------------------- */
 
@@ -302,16 +308,25 @@ static void on_robots_hop(struct transfer *self, CURLcode code)
 {
     struct hop *hop = &self->hop;
     char *location = NULL;
-    struct url url;
+    int64_t now = ag_clock_mono_ms();
+    struct url url = {.path = ""};
 
     curl_easy_getinfo(self->easy, CURLINFO_RESPONSE_CODE, &hop->status);
+    if (code == CURLE_OPERATION_TIMEDOUT && now >= self->started_at + self->request.total_ms) {
+        /* It was this job that had no more time, which says nothing of the server to others. */
+        verdict_of_stall(self, now);
+        robots_cache_forget(self->shared->robots, &self->robots_question);
+        finish(self);
+        return;
+    }
     if (!hop->is_redirect || (code != CURLE_OK && !hop->is_cut)) {
         answer_robots(self, code == CURLE_OK || hop->is_cut ? (int)hop->status : 0);
         return;
     }
     curl_easy_getinfo(self->easy, CURLINFO_REDIRECT_URL, &location);
     if (hop->redirects >= ROBOTS_REDIRECTS_MAX || location == NULL ||
-        url_read_link(&url, location, NULL) != NULL) {
+        url_read_link(&url, location, NULL) != NULL || !is_http(&url)) {
+        url_fini(&url);
         hop->redirects++;
         answer_robots(self, (int)hop->status);
         return;
@@ -340,7 +355,7 @@ static void go(struct transfer *self)
     if (self->request.robots && !self->robots_known && strncmp(scheme, "http", 4) == 0)
         ask_robots(self);
     else
-        begin_hop(self, self->page, false, self->hop.redirects);
+        begin_hop(self, self->page, false, self->page_redirects);
 }
 
 static void move_to(struct transfer *self, struct url *url)
@@ -362,6 +377,19 @@ static bool becomes_get(const struct transfer *self)
     return (self->hop.status == 301 || self->hop.status == 302) && strcmp(method, "POST") == 0;
 }
 
+/* What a server says must not make us read files or ask other sorts of servers. It ends here if
+ * not. */
+static bool may_be_led_to(struct transfer *self, struct url *url)
+{
+    if (is_http(url))
+        return true;
+    transfer_blame(self, "fetch.policy", false,
+                   "the server leads to %.16s:, which only a job itself may ask for", url->scheme);
+    url_fini(url);
+    finish(self);
+    return false;
+}
+
 static void follow(struct transfer *self)
 {
     const char *wrong = "there is no target";
@@ -371,14 +399,8 @@ static void follow(struct transfer *self)
     curl_easy_getinfo(self->easy, CURLINFO_REDIRECT_URL, &location);
     if (location != NULL)
         wrong = url_read_link(&url, location, NULL);
-    if (wrong == NULL && strncmp(url.scheme, "http", 4) != 0) {
-        transfer_blame(self, "fetch.policy", false,
-                       "a redirect leads to %.16s:, which only a job itself may ask for",
-                       url.scheme);
-        url_fini(&url);
-        finish(self);
+    if (wrong == NULL && !may_be_led_to(self, &url))
         return;
-    }
     if (wrong != NULL) {
         transfer_blame(self, "fetch.redirect", false, "a redirect leads nowhere: %s", wrong);
         finish(self);
@@ -386,7 +408,7 @@ static void follow(struct transfer *self)
     }
     self->as_get |= becomes_get(self);
     self->redirects++;
-    self->hop.redirects++;
+    self->page_redirects++;
     if (self->upload != NULL && !self->as_get)
         upload_rewind(self->upload);
     move_to(self, &url);
@@ -425,8 +447,9 @@ static bool turn_page(struct transfer *self)
         task_tell(self->task, NULL, ag_buffer_bytes(&result));
     ag_buffer_free(&result);
     self->pages++;
-    self->hop.redirects = 0;
-    move_to(self, &url);
+    self->page_redirects = 0;
+    if (may_be_led_to(self, &url))
+        move_to(self, &url);
     return true;
 }
 
@@ -518,14 +541,19 @@ static bool is_opening(const struct transfer *self)
            (self->upload != NULL && upload_is_opening(self->upload));
 }
 
-/* A pause of ours is over; perhaps not for long. */
+/* A pause of ours is over, perhaps not for long. What came meanwhile is handed out in this very
+ * call; when that fails, libcurl says so here and never again. */
 static void go_on(struct transfer *self)
 {
+    CURLcode code;
+
     self->hop.is_paused = self->hop.waits_for_turn = false;
     self->hop.quiet_since = ag_clock_mono_ms();
     self->shared->turn_ends_us = ag_clock_mono_us() + TRANSFER_TURN_US;
     set_timer(self);
-    curl_easy_pause(self->easy, CURLPAUSE_CONT);
+    code = curl_easy_pause(self->easy, CURLPAUSE_CONT);
+    if (code != CURLE_OK)
+        transfer_on_finished(self, code);
 }
 
 /* Something that a disk is asked for has happened. */
@@ -745,6 +773,7 @@ static void finish(struct transfer *self)
 {
     ag_heap_stop(self->shared->timers, &self->timer);
     self->step = STEP_ENDING;
+    robots_cache_forget(self->shared->robots, &self->robots_question); /* others may wait for us */
     if (self->sink == NULL || sink_is_whole(self->sink) || !sink_close(self->sink))
         end(self);
 }
@@ -764,7 +793,6 @@ void transfer_stop(struct transfer *self)
     if (self->step == STEP_ENDING)
         return; /* it will not take long */
     leave(self);
-    robots_cache_forget(self->shared->robots, &self->robots_question);
     transfer_blame(self, "cancelled", false, "the attempt was stopped");
     finish(self);
 }
@@ -792,7 +820,6 @@ void transfer_on_timer(struct transfer *self, int64_t now)
     }
     verdict_of_stall(self, now);
     leave(self);
-    robots_cache_forget(self->shared->robots, &self->robots_question);
     finish(self);
 }
 
@@ -827,7 +854,7 @@ void transfer_reset(struct transfer *self)
     struct ag_buffer fields = self->hop.fields;
 
     if (self->jar != NULL) {
-        hop_leave_jar(self->easy);
+        curl_easy_setopt(self->easy, CURLOPT_COOKIEFILE, NULL);
         curl_easy_setopt(self->easy, CURLOPT_SHARE, self->shared->share);
         jars_release(self->jar);
     }

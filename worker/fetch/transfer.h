@@ -119,6 +119,7 @@ struct hop {
     uint64_t bytes;            /* of the body, decoded */
     uint64_t wire_bytes_total; /* of the body as it is sent; 0: the server did not say */
     bool is_cut;               /* we have heard enough of a body that nobody wants */
+    uint64_t range_total;      /* of what is gone on with: bytes of the whole */
     bool is_refused_range;     /* what is there cannot be gone on with: all of it, please */
 };
 
@@ -140,6 +141,7 @@ struct transfer {
     bool robots_known;         /* robots.txt lets us fetch `page` */
     bool as_get;               /* a redirect has made a GET of it */
     unsigned redirects, pages; /* in all */
+    unsigned page_redirects;   /* that led to `page`; those of robots.txt are its hops' own */
     struct resolver_question question;
     struct robots_question robots_question;
     struct ag_buffer body;
@@ -189,9 +191,6 @@ bool transfer_blame_sink(struct transfer *self);
 /* hop.c: set libcurl up for self->hop. False: no memory. */
 bool hop_prepare(struct transfer *self);
 void hop_fini(struct hop *self);
-
-/* Before a handle that has used a jar is reset: libcurl 7.88 would lose a few bytes each time. */
-void hop_leave_jar(CURL *easy);
 
 /* receive.c: what libcurl calls. */
 void receive_set_callbacks(struct transfer *self);

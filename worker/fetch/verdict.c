@@ -81,7 +81,9 @@ static void blame_status(struct transfer *self)
 /* Whether the server may have done what was asked for, and must not be asked twice. */
 static bool may_have_happened(const struct transfer *self)
 {
-    return !self->as_get && self->hop.phase != PHASE_CONNECTING &&
+    bool is_about_robots = self->hop.for_robots || self->step == STEP_ROBOTS;
+
+    return !self->as_get && !is_about_robots && self->hop.phase != PHASE_CONNECTING &&
            !request_may_be_repeated(&self->request);
 }
 
@@ -116,9 +118,11 @@ static void blame_code(struct transfer *self, CURLcode code)
                        self->denied);
         return;
     }
-    if (code == CURLE_OUT_OF_MEMORY && hop->is_paused && hop->is_packed) {
+    if (code == CURLE_OUT_OF_MEMORY && hop->is_paused) {
+        /* While we wait for the disk libcurl unpacks all it has read, and keeps it: up to 64 MB. */
         transfer_blame(self, "fetch.too_large", false,
-                       "the body unpacks to more at once than can be kept until it is written");
+                       "the body unpacks to far more than is sent: more than can be kept while the "
+                       "disk is behind");
         return;
     }
     fetch_failure_of_code(code, &progress, &failure);
@@ -150,7 +154,9 @@ void verdict_of_hop(struct transfer *self, CURLcode code)
         blame_code(self, code);
     else if (hop->is_redirect)
         transfer_blame(self, "fetch.redirect", false, "too many redirects");
-    else if (is_http && hop->is_wanted && hop->in_body)
+    else if (hop->range_total > 0 && self->resumed_from + hop->bytes != hop->range_total)
+        transfer_blame(self, "fetch.truncated", true, "the rest of the body is not all of it");
+    else if (hop->is_wanted)
         receive_check_sizes(self, true);
 }
 
