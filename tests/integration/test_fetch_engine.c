@@ -540,7 +540,63 @@ static void how_far_a_body_is_is_told_where_its_length_is_known(void **state)
         assert_int_equal(silent[i]->permille, AG_PERMILLE_UNKNOWN);
 }
 
-/* Only a job may name a file on the worker, and only where --allow-scheme says so. */
+/* Each new host's robots.txt is a request in between. */
+static void redirects_are_counted_across_robots_txt(void **state)
+{
+    const char *https = harness_server("https");
+
+    (void)state;
+    expect_one("", make("{'url': 'http://%s/redirto/https://%s/redirto/http://%s/page/1', "
+                        "'max_redirects': 2, 'robots': true}",
+                        http, https, http));
+    engine->destroy(&engine);
+    start_engine(SLOTS, "127.0.0.0/8"); /* which knows no robots.txt yet */
+    expect_one("fetch.redirect",
+               make("{'url': 'http://%s/redirto/https://%s/redirto/http://%s/page/1', "
+                    "'max_redirects': 1, 'robots': true}",
+                    http, https, http));
+}
+
+static void another_server_is_not_called_by_the_name_of_the_first(void **state)
+{
+    char answer[256];
+    json_t *result;
+
+    (void)state;
+    snprintf(answer, sizeof answer,
+             "HTTP/1.1 302 Found\r\nLocation: http://%s/echo\r\nContent-Length: 0\r\n\r\n", http);
+    result = tree(&expect_one("", make("{'url': 'http://127.0.0.1:%u/', "
+                                       "'headers': {'Host': 'first.test', 'X-Kept': 'yes'}}",
+                                       answer_once(answer)))
+                       ->outcome.result);
+    answered();
+    assert_null(strstr(text_at(result, "body"), "first.test"));
+    assert_non_null(strstr(text_at(result, "body"), "x-kept"));
+    json_decref(result);
+}
+
+static void what_a_server_says_in_a_message_is_text(void **state)
+{
+    static const char *const types[] = {"\xff\xfe/x", "a/\xc3\xa4\xff", "\xe2\x82"};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
+        const struct job *job;
+        char answer[256];
+        json_t *error;
+
+        snprintf(answer, sizeof answer,
+                 "HTTP/1.1 200 OK\r\nContent-Type: %s\r\nContent-Length: 2\r\n\r\nhi", types[i]);
+        job = expect_one("fetch.type",
+                         make("{'url': 'http://127.0.0.1:%u/', 'accept_types': ['text/*']}",
+                              answer_once(answer)));
+        answered();
+        error = tree(&job->outcome.error);
+        assert_non_null(json_string_value(json_object_get(error, "message")));
+        json_decref(error);
+    }
+}
+
 static void a_stopped_fetch_ends_at_once_wherever_it_is(void **state)
 {
     struct job *stopped[] = {
@@ -633,6 +689,9 @@ int main(void)
         FETCH_TEST(two_hundred_answers_of_a_second_take_a_second),
         FETCH_TEST(two_thousand_of_all_sorts_each_get_their_own),
         FETCH_TEST(how_far_a_body_is_is_told_where_its_length_is_known),
+        FETCH_TEST(redirects_are_counted_across_robots_txt),
+        FETCH_TEST(another_server_is_not_called_by_the_name_of_the_first),
+        FETCH_TEST(what_a_server_says_in_a_message_is_text),
         FETCH_TEST(a_stopped_fetch_ends_at_once_wherever_it_is),
         FETCH_TEST(an_engine_may_go_while_fetches_run),
         FETCH_TEST(a_wrong_configuration_is_refused),

@@ -135,9 +135,12 @@ static void set_version(struct transfer *self)
 /* ---- what goes out
  * ------------------------------------------------------------------------------------- */
 
-static bool is_secret(const char *line)
+/* Also Host: another server is not called so, and libcurl would tell it the cookies of that name.
+ */
+static bool is_for_home(const char *line)
 {
-    static const char *const names[] = {"Authorization:", "Cookie:", "Proxy-Authorization:"};
+    static const char *const names[] = {
+        "Authorization:", "Cookie:", "Proxy-Authorization:", "Host:"};
 
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (strncasecmp(line, names[i], strlen(names[i])) == 0)
@@ -187,7 +190,7 @@ static bool set_headers(struct transfer *self)
     for (const struct curl_slist *at = self->request.headers; at != NULL; at = at->next) {
         if (self->hop.for_robots && strncasecmp(at->data, "User-Agent:", 11) != 0)
             continue;
-        if ((!is_home && is_secret(at->data)) || (self->as_get && is_about_data(at->data)))
+        if ((!is_home && is_for_home(at->data)) || (self->as_get && is_about_data(at->data)))
             continue;
         if (!add_line(&self->hop, at->data))
             return false;

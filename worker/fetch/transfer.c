@@ -201,6 +201,8 @@ static void begin_hop(struct transfer *self, const struct url *url, bool for_rob
     if (strcmp(url->scheme, "file") == 0) {
         if (local_begin(self, on_disk))
             finish(self);
+        else
+            set_timer(self);
     } else if (begin_exchange(self)) {
         resolve(self);
     } else {
@@ -448,6 +450,8 @@ static bool turn_page(struct transfer *self)
     ag_buffer_free(&result);
     self->pages++;
     self->page_redirects = 0;
+    if (self->upload != NULL && !self->as_get)
+        upload_rewind(self->upload);
     if (may_be_led_to(self, &url))
         move_to(self, &url);
     return true;
@@ -476,7 +480,7 @@ static void judge(struct transfer *self, CURLcode code)
         return;
     }
     if (hop->is_redirect && (code == CURLE_OK || hop->is_cut) && !transfer_has_failed(self) &&
-        hop->redirects < self->request.max_redirects) {
+        self->page_redirects < self->request.max_redirects) {
         follow(self);
         return;
     }
@@ -576,8 +580,10 @@ static void on_disk(void *arg)
         go_on(self);
         return;
     case STEP_COPYING:
-        if (local_go_on(self))
+        if (local_go_on(self)) {
+            ag_heap_stop(self->shared->timers, &self->timer);
             judge(self, CURLE_OK);
+        }
         return;
     case STEP_CLOSING:
         if (sink_is_busy(self->sink))

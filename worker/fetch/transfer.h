@@ -97,7 +97,7 @@ struct hop {
     const char *host;      /* whose address is needed: its, or the proxy's */
     uint16_t port;
     bool for_robots;    /* it asks for robots.txt, before the request itself */
-    unsigned redirects; /* that led to it */
+    unsigned redirects; /* that led to it, of one for robots.txt */
     int64_t began_at;
     uint32_t resolve_ms;
     struct curl_slist *resolved; /* "+host:port:address,address": libcurl looks nothing up */

@@ -6,9 +6,22 @@
 #include <strings.h>
 
 #include "common/clock.h"
+#include "common/error.h"
+#include "common/wire.h"
 #include "worker/fetch/errors.h"
 #include "worker/fetch/result.h"
 #include "worker/fetch/transfer.h"
+
+/* Some of it may be a server's words, or cut in the middle of a character; a message is text. */
+static void clean(char *text)
+{
+    ag_drop_half_character(text);
+    if (ag_is_utf8(ag_bytes_of_text(text)))
+        return;
+    for (; *text != '\0'; text++)
+        if ((unsigned char)*text >= 0x80)
+            *text = '?';
+}
 
 void transfer_blame(struct transfer *self, const char *type, bool retryable, const char *message,
                     ...)
@@ -23,6 +36,7 @@ void transfer_blame(struct transfer *self, const char *type, bool retryable, con
     va_start(args, message);
     vsnprintf(cause->message, sizeof cause->message, message, args);
     va_end(args);
+    clean(cause->message);
 }
 
 bool transfer_has_failed(const struct transfer *self)
