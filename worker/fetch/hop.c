@@ -80,7 +80,9 @@ static void set_base(struct transfer *self)
     /* What is resumed or archived is the bytes as they are sent. */
     if (!request->resume && self->exchange == NULL)
         curl_easy_setopt(easy, CURLOPT_ACCEPT_ENCODING, "");
-    if (request->body == FETCH_BODY_FILE && !self->hop.for_robots)
+    /* What one buffer unpacks to must fit into the 64 MB that libcurl keeps of a paused body. */
+    if (request->body == FETCH_BODY_FILE && !self->hop.for_robots && request->max_ratio > 0 &&
+        request->max_ratio <= FETCH_RATIO_MAX)
         curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, (long)TRANSFER_FILE_BUFFER);
     curl_easy_setopt(easy, CURLOPT_SHARE,
                      self->jar != NULL ? self->jar->share : self->shared->share);

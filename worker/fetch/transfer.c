@@ -135,12 +135,14 @@ static void on_address(struct transfer *self, const struct resolver_answer *answ
     }
 }
 
+/* A thousand may have waited for one name: each asks again for itself, what it will find in the
+ * resolver's cache, when its timer's turn has come. */
 static void on_answered(struct resolver_question *question, const struct resolver_answer *answer)
 {
     struct transfer *self = AG_OWNER(question, struct transfer, question);
 
-    ag_heap_stop(self->shared->timers, &self->timer);
-    on_address(self, answer);
+    (void)answer;
+    ag_heap_set(self->shared->timers, &self->timer, 0);
 }
 
 static bool is_literal(const char *host)
@@ -286,7 +288,7 @@ static void ask_robots(struct transfer *self)
     ag_buffer_free(&origin);
 }
 
-/* What came of it is told to all who wait, ourselves included: on_robots() goes on. */
+/* What came of it is told to all who wait, ourselves included, one by one: on_robots() goes on. */
 static void answer_robots(struct transfer *self, int status)
 {
     struct ag_buffer origin = ag_buffer_empty(URL_BYTES_MAX), body = self->body;
@@ -542,14 +544,16 @@ static bool is_opening(const struct transfer *self)
            (self->upload != NULL && upload_is_opening(self->upload));
 }
 
-/* What came while it was paused is handed out in this very call; when that fails, libcurl says so
- * here and never again. */
+/* A pause of ours is over, perhaps not for long. What came meanwhile is handed out in this very
+ * call; when that fails, libcurl says so here and never again. */
 static void go_on(struct transfer *self)
 {
     CURLcode code;
 
-    self->hop.is_paused = false;
+    self->hop.is_paused = self->hop.waits_for_turn = false;
     self->hop.quiet_since = ag_clock_mono_ms();
+    self->shared->turn_ends_us = ag_clock_mono_us() + TRANSFER_TURN_US;
+    set_timer(self);
     code = curl_easy_pause(self->easy, CURLPAUSE_CONT);
     if (code != CURLE_OK)
         transfer_on_finished(self, code);
@@ -805,6 +809,14 @@ void transfer_on_timer(struct transfer *self, int64_t now)
 {
     bool is_over = now >= self->started_at + self->request.total_ms;
 
+    if (self->step == STEP_RESOLVING && self->question.name == NULL && !is_over) {
+        resolve(self); /* it is known now */
+        return;
+    }
+    if (self->step == STEP_RUNNING && self->hop.waits_for_turn && !is_over) {
+        go_on(self);
+        return;
+    }
     if (!is_over && now < stalls_at(self)) {
         set_timer(self);
         return;

@@ -28,12 +28,14 @@
 
 enum {
     TRANSFER_HEADER_BYTES_MAX = 256 << 10, /* of one answer */
-    TRANSFER_HEADERS_MAX = 1000, /* joining equal ones compares each with each: some milliseconds */
-    TRANSFER_FILE_BUFFER = 256 << 10,     /* libcurl's buffer for bodies that go to files */
-    TRANSFER_CA_BYTES_MAX = 16 << 20,     /* of a job's own ca_file: all there are take 300 KB */
-    TRANSFER_RETRY_AFTER_S = 24 * 3600,   /* longer waits that a server asks for are cut to this */
+    TRANSFER_HEADERS_MAX = 1000,        /* of one answer; the result has them sorted on the stack */
+    TRANSFER_FILE_BUFFER = 256 << 10,   /* libcurl's buffer for bodies that go to files */
+    TRANSFER_CA_BYTES_MAX = 512 << 10,  /* of a job's own ca_file, parsed in a turn; all that
+                                           Debian has are 220 KB, and 20 ms */
+    TRANSFER_RETRY_AFTER_S = 24 * 3600, /* longer waits that a server asks for are cut to this */
     TRANSFER_APOLOGY_BYTES_MAX = 1 << 20, /* of a body that nobody wants; read at all, because
                                              then the connection can be kept */
+    TRANSFER_TURN_US = 10000,             /* of unpacking; 16 KB that are read may be 16 MB */
     TRANSFER_CONNECTION_S = 300           /* then a new one is made: names change their addresses */
 };
 
@@ -84,6 +86,7 @@ struct transfer_shared {
     archive_t *archive;
     pool_t *disk;
     struct ag_heap *timers;
+    int64_t turn_ends_us; /* when a body that unpacks to very much has to wait for the next turn */
     void (*ended)(struct transfer *transfer, struct task *task); /* its outcome is written, the
                                                                     transfer is free */
 };
@@ -102,7 +105,8 @@ struct hop {
     char error[CURL_ERROR_SIZE]; /* libcurl's own words */
     enum phase phase;
     int64_t quiet_since; /* when the phase began, or something came last */
-    bool is_paused;      /* by us: the disk is behind */
+    bool is_paused;      /* by us: the disk is behind, or the turn is over */
+    bool waits_for_turn;
     /* the answer */
     long status;
     struct ag_buffer fields; /* "name\0value\0" of the last answer */
@@ -111,6 +115,7 @@ struct hop {
     bool is_redirect; /* its body is not wanted, Location is followed */
     bool is_wanted;   /* its body is what was asked for */
     bool in_body;
+    bool is_packed;            /* what is sent is compressed */
     uint64_t bytes;            /* of the body, decoded */
     uint64_t wire_bytes_total; /* of the body as it is sent; 0: the server did not say */
     bool is_cut;               /* we have heard enough of a body that nobody wants */
@@ -189,6 +194,10 @@ void hop_fini(struct hop *self);
 
 /* receive.c: what libcurl calls. */
 void receive_set_callbacks(struct transfer *self);
+
+/* Whether the body keeps to the limits of its sizes; else the transfer has failed. `is_over`: all
+ * of it was read. */
+bool receive_check_sizes(struct transfer *self, bool is_over);
 
 /* Bytes of a body that is wanted; for which the sink must have room. False: no more of them. */
 bool receive_bytes(struct transfer *self, const char *data, size_t size);

@@ -153,18 +153,6 @@ static void blame_code(struct transfer *self, CURLcode code)
                       : "");
 }
 
-/* While a body comes, libcurl tells what was sent of it a little late. */
-static void check_wire_bytes(struct transfer *self)
-{
-    curl_off_t wire = 0;
-
-    curl_easy_getinfo(self->easy, CURLINFO_SIZE_DOWNLOAD_T, &wire);
-    if ((uint64_t)wire + self->resumed_from > self->request.max_wire_bytes)
-        transfer_blame(self, "fetch.too_large", false,
-                       "the body was sent in more than the limit of %llu bytes",
-                       (unsigned long long)self->request.max_wire_bytes);
-}
-
 void verdict_of_hop(struct transfer *self, CURLcode code)
 {
     struct hop *hop = &self->hop;
@@ -183,7 +171,7 @@ void verdict_of_hop(struct transfer *self, CURLcode code)
     else if (hop->range_total > 0 && self->resumed_from + hop->bytes != hop->range_total)
         transfer_blame(self, "fetch.truncated", true, "the rest of the body is not all of it");
     else if (hop->is_wanted)
-        check_wire_bytes(self);
+        receive_check_sizes(self, true);
 }
 
 void verdict_of_stall(struct transfer *self, int64_t now)
