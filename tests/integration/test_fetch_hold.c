@@ -289,6 +289,8 @@ static void rules_without_end(void **state)
 {
     static const char *const lines[] = {"Disallow: /nothing/that/exists/%08d\n",
                                         "Disallow: /*a*b*c*d*e*%08d\n", "Disallow: /x*%d\n"};
+    static const char *const names[] = {"500 KB of plain rules", "500 KB of rules with asterisks",
+                                        "500 KB of rules that nearly match"};
     struct ag_buffer answer = ag_buffer_empty(1 << 20);
 
     (void)state;
@@ -301,7 +303,7 @@ static void rules_without_end(void **state)
             ag_buffer_printf(&answer, lines[kind], i);
 #pragma GCC diagnostic pop
         }
-        ask_with_robots(lines[kind], stage_serve(ag_buffer_bytes(&answer)));
+        ask_with_robots(names[kind], stage_serve(ag_buffer_bytes(&answer)));
         stage_stop_serving();
     }
     ag_buffer_free(&answer);
