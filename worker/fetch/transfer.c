@@ -533,6 +533,18 @@ static bool is_opening(const struct transfer *self)
            (self->upload != NULL && upload_is_opening(self->upload));
 }
 
+/* What libcurl has kept for us comes now; if we refuse it, it says so here and never again. */
+static void go_on(struct transfer *self)
+{
+    CURLcode code;
+
+    self->hop.is_paused = false;
+    self->hop.quiet_since = ag_clock_mono_ms();
+    code = curl_easy_pause(self->easy, CURLPAUSE_CONT);
+    if (code != CURLE_OK)
+        transfer_on_finished(self, code);
+}
+
 /* Something that a disk is asked for has happened. */
 static void on_disk(void *arg)
 {
@@ -548,11 +560,8 @@ static void on_disk(void *arg)
             go(self);
         return;
     case STEP_RUNNING:
-        if (!self->hop.is_paused)
-            return;
-        self->hop.is_paused = false;
-        self->hop.quiet_since = ag_clock_mono_ms();
-        curl_easy_pause(self->easy, CURLPAUSE_CONT);
+        if (self->hop.is_paused)
+            go_on(self);
         return;
     case STEP_COPYING:
         if (local_go_on(self))
