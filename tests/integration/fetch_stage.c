@@ -21,6 +21,8 @@
 /* The linker puts it before the C library's (--wrap). */
 int __wrap_getaddrinfo(const char *host, const char *service, const struct addrinfo *hints,
                        struct addrinfo **found);
+ssize_t __wrap_write(int fd, const void *bytes, size_t size);
+ssize_t __real_write(int fd, const void *bytes, size_t size);
 int __real_getaddrinfo(const char *host, const char *service, const struct addrinfo *hints,
                        struct addrinfo **found);
 
@@ -42,10 +44,10 @@ static pid_t answering[8];
 static size_t answering_count;
 static const char *requests_path;
 
-/* Names that are looked up wait here. */
-static pthread_mutex_t names_lock = PTHREAD_MUTEX_INITIALIZER;
-static pthread_cond_t names_changed = PTHREAD_COND_INITIALIZER;
-static bool names_may_go;
+/* Threads that look names up, or write to a disk, wait here. */
+static pthread_mutex_t gate_lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t gate_changed = PTHREAD_COND_INITIALIZER;
+static bool names_may_go, disk_is_held, disk_may_once;
 
 /* ---- a loop
  * ------------------------------------------------------------------------------------------- */
@@ -102,8 +104,12 @@ void run_until(size_t count)
 
     while (finished < count) {
         turn();
-        if (ag_clock_mono_ms() > until)
-            fail_msg("%zu of %zu jobs have ended", finished, count);
+        if (ag_clock_mono_ms() <= until)
+            continue;
+        for (size_t i = 0; i < begun; i++)
+            if (!jobs[i].done)
+                print_error("job %zu has not ended\n", i);
+        fail_msg("%zu of %zu jobs have ended", finished, count);
     }
 }
 
@@ -298,6 +304,7 @@ int tear_down(void **state)
     int rc = 0;
 
     (void)state;
+    let_disk_go();
     if (engine != NULL)
         engine->destroy(&engine);
     forget_jobs();
@@ -538,15 +545,49 @@ json_int_t server_counts(const char *route)
     return count;
 }
 
-/* ---- names
+/* ---- names and disks
  * -------------------------------------------------------------------------------------------- */
+
+static void set_gate(bool *which, bool value)
+{
+    pthread_mutex_lock(&gate_lock);
+    *which = value;
+    pthread_cond_broadcast(&gate_changed);
+    pthread_mutex_unlock(&gate_lock);
+}
 
 void let_names_go(void)
 {
-    pthread_mutex_lock(&names_lock);
-    names_may_go = true;
-    pthread_cond_broadcast(&names_changed);
-    pthread_mutex_unlock(&names_lock);
+    set_gate(&names_may_go, true);
+}
+
+void hold_disk(void)
+{
+    set_gate(&disk_is_held, true);
+}
+
+void let_disk_write_once(void)
+{
+    set_gate(&disk_may_once, true);
+}
+
+void let_disk_go(void)
+{
+    set_gate(&disk_is_held, false);
+}
+
+ssize_t __wrap_write(int fd, const void *bytes, size_t size)
+{
+    struct stat info;
+
+    if (fstat(fd, &info) == 0 && S_ISREG(info.st_mode)) {
+        pthread_mutex_lock(&gate_lock);
+        while (disk_is_held && !disk_may_once)
+            pthread_cond_wait(&gate_changed, &gate_lock);
+        disk_may_once = false;
+        pthread_mutex_unlock(&gate_lock);
+    }
+    return __real_write(fd, bytes, size);
 }
 
 int __wrap_getaddrinfo(const char *host, const char *service, const struct addrinfo *hints,
@@ -557,10 +598,10 @@ int __wrap_getaddrinfo(const char *host, const char *service, const struct addri
 
     if (size < 5 || strcmp(host + size - 5, ".test") != 0)
         return __real_getaddrinfo(host, service, hints, found);
-    pthread_mutex_lock(&names_lock);
+    pthread_mutex_lock(&gate_lock);
     while (strcmp(host, "stuck.test") == 0 && !names_may_go)
-        pthread_cond_wait(&names_changed, &names_lock);
-    pthread_mutex_unlock(&names_lock);
+        pthread_cond_wait(&gate_changed, &gate_lock);
+    pthread_mutex_unlock(&gate_lock);
     numbers.ai_flags = AI_NUMERICHOST;
     numbers.ai_family = AF_INET;
     return __real_getaddrinfo("127.0.0.1", service, &numbers, found);

@@ -146,4 +146,11 @@ json_int_t server_counts(const char *route);
 
 void let_names_go(void);
 
+/* ---- disks ---- */
+
+/* What is written to files waits from hold_disk() on. */
+void hold_disk(void);
+void let_disk_write_once(void);
+void let_disk_go(void);
+
 #endif

@@ -209,6 +209,40 @@ static void bodies_have_bounds_of_all_sorts(void **state)
             expect_row(row++, cases[i].type, false);
 }
 
+/* What waits for the disk comes in one piece, later, and not from the network any more. */
+static void bounds_hold_also_while_the_disk_is_behind(void **state)
+{
+    static const struct {
+        const char *path, *more, *type;
+    } cases[] = {
+        {"/bomb/100", ", 'max_bytes': 16000000", "fetch.too_large"},
+        {"/bomb/100", ", 'max_bytes': 16777216", ""},
+        {"/bomb/400", ", 'max_ratio': 300", "fetch.too_large"},
+        {"/bytes/5000000", ", 'max_bytes': 5000000", ""},
+        {"/big/5000000", ", 'max_bytes': 4999999", "fetch.too_large"},
+        {"/bomb", "", "fetch.too_large"}, /* more than libcurl keeps for us */
+    };
+
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct job *job = make_file(cases[i].path, "file", cases[i].more);
+        int64_t until = late_at();
+
+        hold_disk();
+        begin(job);
+        while (!job->done && !is_late(until)) {
+            for (int n = 0; n < 3; n++) /* to where nothing moves */
+                turn_within(1);
+            let_disk_write_once();
+        }
+        if (!job->done)
+            fail_msg("%s%s has not ended", cases[i].path, cases[i].more);
+        let_disk_go();
+        expect_row(i, cases[i].type, false);
+    }
+    assert_int_equal(count_entries(root), 3);
+}
+
 /* ---- conditions
  * --------------------------------------------------------------------------------------------- */
 
@@ -402,6 +436,7 @@ int main(void)
         FETCH_TEST(types_are_decided_by_the_head),
         FETCH_TEST(statuses_that_nobody_expects_are_told_as_they_are),
         FETCH_TEST(bodies_have_bounds_of_all_sorts),
+        FETCH_TEST(bounds_hold_also_while_the_disk_is_behind),
         FETCH_TEST(a_304_is_a_success_for_who_has_asked_for_it),
         FETCH_TEST(a_304_leaves_the_file_that_is_there),
         FETCH_TEST(odd_heads_are_read_as_the_standard_has_them),
