@@ -137,7 +137,7 @@ static int make_noop(struct worker *self, unsigned place, uint32_t slots, struct
 }
 
 static const struct kind kinds[] = {
-    {"fetch", 100, make_fetch},
+    {"fetch", 25, make_fetch},
     {"analyze", 50, make_analyze},
     {"exec", 50, make_exec},
     {"noop", 100, make_noop},
