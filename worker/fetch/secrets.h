@@ -10,8 +10,8 @@
  *         value = "user:password"
  *         hosts = "http://registry.local"
  *
- * A host is meant with https unless http:// stands before it, and on every port unless one stands
- * behind it; *. means all below it.
+ * A host is told it by https, and without TLS too if http:// stands before it, on every port unless
+ * one stands behind it; *. means all below it.
  *
  * Threads: constant once made.
  */
