@@ -14,7 +14,7 @@ set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 top=$(cd "$here/../.." && pwd)
 all_rows='c100 c1000 delay200 delay5000 tls tls-full file'
-requests=50000 rounds=3 rows=$all_rows disk='' bin='' port=28200 pin_server='' pin_rest=''
+requests=100000 rounds=3 rows=$all_rows disk='' bin='' port=28200 pin_server='' pin_rest=''
 wrk_seconds=3
 file_kb=2097152            # 2 GiB
 file_room_kb=2621440       # what has to be free for it, beside what the others write

@@ -1,8 +1,9 @@
 /* transfer.h - one fetch from its payload to its outcome: one hop after the other (redirects,
  * pages, robots.txt), each a request of libcurl's.
  *
- * Internal to the engine. transfer.c leads it from step to step, hop.c sets a request up, receive.c
- * is what libcurl calls meanwhile, verdict.c says how it ended, result.c writes that down.
+ * Internal to the engine. transfer.c leads it from step to step, fit.c begins, hop.c sets a request
+ * up, receive.c is what libcurl calls meanwhile, verdict.c says how it ended, result.c writes that
+ * down.
  *
  * Threads: the loop's only. Units: milliseconds of the monotonic clock, bytes.
  */
@@ -187,6 +188,10 @@ const char *transfer_field(const struct transfer *self, const char *name);
 
 /* The sink's failure, if it has one, becomes the transfer's. True: it has. */
 bool transfer_blame_sink(struct transfer *self);
+
+/* fit.c: read the payload and open what it names; `changed` is called when a disk has done
+ * something of it. False: it fails, for a reason that this worker knows without asking anybody. */
+bool fit_open(struct transfer *self, void (*changed)(void *arg));
 
 /* hop.c: set libcurl up for self->hop. False: no memory. */
 bool hop_prepare(struct transfer *self);
