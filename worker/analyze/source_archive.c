@@ -39,6 +39,7 @@ struct source_archive {
     const uint8_t *looked; /* the first piece, once unpacked to look at it; not given yet */
     size_t looked_size;
     struct archive_entry *entry; /* the one that libarchive stands at; NULL: none */
+    int first;                   /* what it said about the first one, ARCHIVE_* */
     uint64_t entries, unpacked, given;
     int64_t header_bytes; /* that the header in hand may still take; INT64_MAX outside of headers */
     uint64_t index_signs; /* of entries, in a zip's directory */
@@ -185,7 +186,7 @@ static int failure(const struct source_archive *self, struct argosy_error *err)
         return ag_fail(err, self->broken.code, "%s", self->broken.message);
     if (self->archive == NULL || archive_errno(self->archive) == ENOMEM)
         return ag_fail(err, ARGOSY_ENOMEM, "no memory for an archive");
-    return ag_fail(err, ARGOSY_EPROTO, "damaged: %s", text != NULL ? text : "for no stated reason");
+    return ag_fail(err, ARGOSY_EPROTO, "%s", text != NULL ? text : "damaged");
 }
 
 /* Only what is named here: no filters, and so no programs that libarchive would start. */
@@ -238,7 +239,7 @@ static int open_as(struct source_archive *self, enum format format)
     archive_read_free(self->archive);
     self->archive = archive_read_new();
     self->format = format;
-    self->offset = 0;
+    self->offset = self->unpack != NULL ? self->offset : 0; /* look() has begun to unpack */
     self->entries = 0;
     if (self->archive == NULL || support(self) != ARCHIVE_OK)
         return ARCHIVE_FATAL;
@@ -294,6 +295,26 @@ static int leave_entry(struct source_archive *self)
 /* ---- one entry
  * -------------------------------------------------------------------------------------- */
 
+/* A sparse file's last hole is not given. A tar that is cut off has failed before. */
+static int fill_hole(struct source_archive *self, struct ag_buffer *out, uint64_t size,
+                     struct argosy_error *err)
+{
+    size_t left = (size_t)size - out->size;
+    uint8_t *room;
+
+    if (size > SOURCE_FILE_BYTES_MAX)
+        return ag_fail(err, ARGOSY_ETOOBIG, "larger than %d bytes", SOURCE_FILE_BYTES_MAX);
+    room = ag_buffer_reserve(out, left);
+    if (room == NULL)
+        return ag_fail(err, ARGOSY_ENOMEM, "no memory for a file");
+    self->given += left;
+    if (check_ratio(self) < 0)
+        return failure(self, err);
+    memset(room, 0, left);
+    out->size += left;
+    return 0;
+}
+
 static int read_entry(const struct source_file *file, struct ag_buffer *out,
                       struct argosy_error *err)
 {
@@ -325,6 +346,8 @@ static int read_entry(const struct source_file *file, struct ag_buffer *out,
         if (out->size > SOURCE_FILE_BYTES_MAX)
             return ag_fail(err, ARGOSY_ETOOBIG, "larger than %d bytes", SOURCE_FILE_BYTES_MAX);
     }
+    if (self->format == FORMAT_TAR && out->size < file->size)
+        return fill_hole(self, out, file->size, err);
     if (archive_entry_size_is_set(self->entry) && out->size != file->size)
         return ag_fail(err, ARGOSY_EPROTO, "damaged: %zu bytes instead of %llu", out->size,
                        (unsigned long long)file->size);
@@ -409,7 +432,7 @@ static int walk(struct source_archive *self, const struct source_visitor *visito
 {
     struct argosy_error err = {0};
     bool was_damaged = false;
-    int rc = self->entry != NULL ? ARCHIVE_OK : ARCHIVE_EOF, told = tell_torn(self, visitor);
+    int rc = self->first, told = tell_torn(self, visitor);
 
     for (; told == 0; rc = next_entry(self)) {
         if (is_stopped(self))
@@ -544,10 +567,11 @@ static int open_archive(struct source_archive *self, struct argosy_error *err)
     int rc = format == FORMAT_7Z ? archive_7z_check(self->fd, self->size, err) : 0;
 
     if (rc == 0) {
-        rc = open_as(self, format);
-        if (rc != ARCHIVE_OK && rc != ARCHIVE_EOF && format == FORMAT_ZIP && self->broken.code == 0)
-            rc = open_as(self, FORMAT_ZIP_TORN);
-        rc = rc == ARCHIVE_OK || rc == ARCHIVE_EOF ? 0 : failure(self, err);
+        self->first = open_as(self, format);
+        if (self->first == ARCHIVE_FATAL && format == FORMAT_ZIP && self->broken.code == 0)
+            self->first = open_as(self, FORMAT_ZIP_TORN);
+        if (self->first == ARCHIVE_FATAL)
+            rc = failure(self, err);
     }
     uselocale(before);
     return rc;
