@@ -611,6 +611,32 @@ static void hostile_names_are_leaves_and_the_rest_is_counted(void **state)
     answer_fini(&answer);
 }
 
+/* More rows than are kept, but few that differ. */
+static void directories_that_come_again_and_again_are_one_row(void **state)
+{
+    struct ag_buffer tar = ag_buffer_empty(64 << 20);
+    static char names[2][SOURCE_PATH_MAX];
+    struct answer answer;
+    json_t *rows;
+
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        memset(names[i], 'a' + i, SOURCE_PATH_MAX - 100);
+        strcat(names[i], "/x.c");
+    }
+    for (int i = 0; i < 5000; i++)
+        add_file(&tar, names[i % 2], "int a;\n");
+    finish_tar(&tar, "x.tar");
+    answer = ask(json_pack("{s:s, s:s}", "path", in_folder("x.tar"), "by", "dir"), STOP_NONE);
+    rows = json_object_get(answer.result, "dirs");
+    assert_int_equal(json_array_size(rows), 2);
+    assert_int_equal(json_integer_value(json_object_get(json_array_get(rows, 1), "files")), 2500);
+    answer_fini(&answer);
+    answer = count_of("x.tar");
+    assert_string_equal(answer.type, "analyze.limit");
+    answer_fini(&answer);
+}
+
 static void a_damaged_header_of_a_tar_is_passed_over(void **state)
 {
     struct ag_buffer tar = ag_buffer_empty(1 << 20);
@@ -897,6 +923,7 @@ int main(void)
         TEST(a_damaged_entry_of_a_zip_is_a_leaf_with_its_path),
         cmocka_unit_test(names_are_made_paths_or_refused),
         TEST(hostile_names_are_leaves_and_the_rest_is_counted),
+        TEST(directories_that_come_again_and_again_are_one_row),
         TEST(a_damaged_header_of_a_tar_is_passed_over),
         TEST(a_size_that_no_file_has_ends_it),
         TEST(a_large_file_is_skipped_and_the_next_one_is_counted),

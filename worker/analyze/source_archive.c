@@ -14,17 +14,15 @@
 #include "common/error.h"
 #include "common/list.h"
 #include "worker/analyze/archive_7z.h"
+#include "worker/analyze/archive_kind.h"
 #include "worker/analyze/archive_name.h"
 #include "worker/analyze/source_path.h"
 #include "worker/analyze/unpack.h"
 
 enum {
     BLOCK_BYTES = 64 << 10, /* read from the file at once */
-    TAR_BLOCK_BYTES = 512,
     ZIP_SIGNATURE_BYTES = 4
 };
-
-enum format { FORMAT_NONE, FORMAT_TAR, FORMAT_ZIP, FORMAT_ZIP_TORN, FORMAT_7Z };
 
 struct source_archive {
     struct source source;
@@ -32,7 +30,7 @@ struct source_archive {
     char *path;
     int fd;
     uint64_t size, offset, consumed; /* bytes of the file; consumed ones may be so several times */
-    enum format format;
+    enum archive_kind kind;
     locale_t locale; /* libarchive converts names to that of the thread */
     struct archive *archive;
     unpack_t *unpack;      /* NULL: the file is the archive itself */
@@ -137,7 +135,7 @@ static la_ssize_t give(struct archive *archive, void *client, const void **out)
         if (self->header_bytes < 0)
             rc = ag_fail(&self->broken, ARGOSY_ETOOBIG,
                          "what describes its entries is larger than is allowed");
-        else if (self->format == FORMAT_ZIP)
+        else if (self->kind == ARCHIVE_ZIP)
             rc = check_index(self, data, (size_t)got);
     }
     if (rc < 0) {
@@ -194,16 +192,16 @@ static int support(struct source_archive *self)
 {
     struct archive *archive = self->archive;
 
-    switch (self->format) {
-    case FORMAT_TAR:
+    switch (self->kind) {
+    case ARCHIVE_TAR:
         return archive_read_support_format_tar(archive);
-    case FORMAT_ZIP:
+    case ARCHIVE_ZIP:
         return archive_read_support_format_zip_seekable(archive);
-    case FORMAT_ZIP_TORN:
+    case ARCHIVE_ZIP_TORN:
         return archive_read_support_format_zip_streamable(archive);
-    case FORMAT_7Z:
+    case ARCHIVE_7Z:
         return archive_read_support_format_7zip(archive);
-    case FORMAT_NONE:
+    case ARCHIVE_NONE:
         break;
     }
     return ARCHIVE_FATAL;
@@ -212,14 +210,14 @@ static int support(struct source_archive *self)
 /* ARCHIVE_OK also for an entry with a warning. */
 static int next_entry(struct source_archive *self)
 {
-    bool has_index = self->entries == 0 && self->format == FORMAT_ZIP;
+    bool has_index = self->entries == 0 && self->kind == ARCHIVE_ZIP;
     int rc;
 
     if (has_index)
         self->index_signs = 0;
-    self->header_bytes = self->format == FORMAT_7Z ? INT64_MAX /* archive_7z.c has been there */
-                         : has_index               ? SOURCE_INDEX_BYTES_MAX
-                                                   : SOURCE_HEADER_BYTES_MAX;
+    self->header_bytes = self->kind == ARCHIVE_7Z ? INT64_MAX /* archive_7z.c has been there */
+                         : has_index              ? SOURCE_INDEX_BYTES_MAX
+                                                  : SOURCE_HEADER_BYTES_MAX;
     rc = archive_read_next_header(self->archive, &self->entry);
     self->header_bytes = INT64_MAX;
     if (rc != ARCHIVE_EOF)
@@ -232,13 +230,13 @@ static int next_entry(struct source_archive *self)
 }
 
 /* Up to and with the first entry; ARCHIVE_*. */
-static int open_as(struct source_archive *self, enum format format)
+static int open_as(struct source_archive *self, enum archive_kind kind)
 {
     int rc;
 
     archive_read_free(self->archive);
     self->archive = archive_read_new();
-    self->format = format;
+    self->kind = kind;
     self->offset = self->unpack != NULL ? self->offset : 0; /* look() has begun to unpack */
     self->entries = 0;
     if (self->archive == NULL || support(self) != ARCHIVE_OK)
@@ -248,7 +246,7 @@ static int open_as(struct source_archive *self, enum format format)
     archive_read_set_callback_data(self->archive, self);
     if (self->unpack == NULL)
         archive_read_set_skip_callback(self->archive, skip);
-    if (format == FORMAT_ZIP || format == FORMAT_7Z)
+    if (kind == ARCHIVE_ZIP || kind == ARCHIVE_7Z)
         archive_read_set_seek_callback(self->archive, seek);
     self->header_bytes = SOURCE_INDEX_BYTES_MAX; /* the bidding looks around */
     rc = archive_read_open1(self->archive);
@@ -261,7 +259,7 @@ static bool is_unpackable(const struct source_archive *self)
 {
     const char *name = archive_format_name(self->archive);
 
-    return self->format == FORMAT_TAR || self->format == FORMAT_7Z || name == NULL ||
+    return self->kind == ARCHIVE_TAR || self->kind == ARCHIVE_7Z || name == NULL ||
            strstr(name, "(uncompressed)") != NULL || strstr(name, "(deflation)") != NULL ||
            strstr(name, "(bzip)") != NULL;
 }
@@ -278,7 +276,7 @@ static int leave_entry(struct source_archive *self)
     self->entry = NULL;
     if (self->broken.code != 0)
         return ARCHIVE_FATAL;
-    if (self->format == FORMAT_TAR || self->format == FORMAT_ZIP)
+    if (self->kind == ARCHIVE_TAR || self->kind == ARCHIVE_ZIP)
         return archive_read_data_skip(self->archive);
     if (!is_unpackable(self)) {
         archive_set_error(self->archive, EIO, "an entry is packed in a way that is not supported");
@@ -346,7 +344,7 @@ static int read_entry(const struct source_file *file, struct ag_buffer *out,
         if (out->size > SOURCE_FILE_BYTES_MAX)
             return ag_fail(err, ARGOSY_ETOOBIG, "larger than %d bytes", SOURCE_FILE_BYTES_MAX);
     }
-    if (self->format == FORMAT_TAR && out->size < file->size)
+    if (self->kind == ARCHIVE_TAR && out->size < file->size)
         return fill_hole(self, out, file->size, err);
     if (archive_entry_size_is_set(self->entry) && out->size != file->size)
         return ag_fail(err, ARGOSY_EPROTO, "damaged: %zu bytes instead of %llu", out->size,
@@ -411,7 +409,7 @@ static int tell_torn(struct source_archive *self, const struct source_visitor *v
 {
     struct argosy_error err = {0};
 
-    if (self->format != FORMAT_ZIP_TORN)
+    if (self->kind != ARCHIVE_ZIP_TORN)
         return 0;
     ag_fail(&err, ARGOSY_EPROTO, "cut off or damaged: the directory at its end is missing");
     return tell(self, visitor, NULL, &err);
@@ -498,56 +496,20 @@ static void destroy(struct source **source_p)
 /* ---- is it one?
  * -------------------------------------------------------------------------------------- */
 
-/* By its magic, or by its checksum alone: the oldest have no magic. */
-static bool is_tar(struct ag_bytes first)
-{
-    unsigned long sum = 0, told = 0;
-    size_t digits = 0;
-
-    if (first.size < TAR_BLOCK_BYTES)
-        return false;
-    if (memcmp(first.data + 257, "ustar", 5) == 0)
-        return true;
-    for (size_t i = 0; i < TAR_BLOCK_BYTES; i++)
-        sum += i >= 148 && i < 156 ? ' ' : first.data[i];
-    for (size_t i = 148; i < 156; i++) {
-        if (first.data[i] >= '0' && first.data[i] <= '7') {
-            told = told * 8 + (first.data[i] - '0');
-            digits++;
-        } else if (digits > 0 || first.data[i] != ' ') {
-            break;
-        }
-    }
-    return digits > 0 && told == sum && first.data[0] != '\0';
-}
-
-static enum format format_of(struct ag_bytes first)
-{
-    static const char *const zips[] = {"PK\3\4", "PK\5\6", "PK\7\10"};
-
-    for (size_t i = 0; i < 3; i++)
-        if (first.size >= ZIP_SIGNATURE_BYTES &&
-            memcmp(first.data, zips[i], ZIP_SIGNATURE_BYTES) == 0)
-            return FORMAT_ZIP;
-    if (first.size >= 6 && memcmp(first.data, "7z\xbc\xaf\x27\x1c", 6) == 0)
-        return FORMAT_7Z;
-    return is_tar(first) ? FORMAT_TAR : FORMAT_NONE;
-}
-
-/* Sets self->format; what is packed is unpacked a bit to see whether it is a tar. */
+/* Sets self->kind; what is packed is unpacked a bit to see whether it is a tar. */
 static int look(struct source_archive *self, struct argosy_error *err)
 {
-    uint8_t block[TAR_BLOCK_BYTES];
+    uint8_t block[ARCHIVE_FIRST_BYTES];
     ssize_t got = pread(self->fd, block, sizeof block, 0);
     struct ag_bytes first = ag_bytes_of(block, got > 0 ? (size_t)got : 0);
-    enum unpack_kind kind = unpack_kind_of(first);
+    enum unpack_kind packing = unpack_kind_of(first);
     int rc;
 
-    if (kind == UNPACK_NONE) {
-        self->format = format_of(first);
+    if (packing == UNPACK_NONE) {
+        self->kind = archive_kind_of(first);
         return 0;
     }
-    rc = unpack_new(&self->unpack, kind, read_block, self, err);
+    rc = unpack_new(&self->unpack, packing, read_block, self, err);
     if (rc < 0)
         return rc;
     got = unpack_read(self->unpack, &self->looked, err);
@@ -555,21 +517,21 @@ static int look(struct source_archive *self, struct argosy_error *err)
         return (int)got;
     self->looked_size = (size_t)got;
     self->unpacked = (uint64_t)got;
-    if (is_tar(ag_bytes_of(self->looked, self->looked_size)))
-        self->format = FORMAT_TAR;
+    if (archive_kind_of(ag_bytes_of(self->looked, self->looked_size)) == ARCHIVE_TAR)
+        self->kind = ARCHIVE_TAR;
     return 0;
 }
 
 static int open_archive(struct source_archive *self, struct argosy_error *err)
 {
     locale_t before = uselocale(self->locale);
-    enum format format = self->format;
-    int rc = format == FORMAT_7Z ? archive_7z_check(self->fd, self->size, err) : 0;
+    enum archive_kind kind = self->kind;
+    int rc = kind == ARCHIVE_7Z ? archive_7z_check(self->fd, self->size, err) : 0;
 
     if (rc == 0) {
-        self->first = open_as(self, format);
-        if (self->first == ARCHIVE_FATAL && format == FORMAT_ZIP && self->broken.code == 0)
-            self->first = open_as(self, FORMAT_ZIP_TORN);
+        self->first = open_as(self, kind);
+        if (self->first == ARCHIVE_FATAL && kind == ARCHIVE_ZIP && self->broken.code == 0)
+            self->first = open_as(self, ARCHIVE_ZIP_TORN);
         if (self->first == ARCHIVE_FATAL)
             rc = failure(self, err);
     }
@@ -608,10 +570,10 @@ int source_archive_new(struct source **out, const char *path, const struct sourc
     if (self->locale == (locale_t)0)
         self->locale = LC_GLOBAL_LOCALE; /* the process's own will do for most names */
     rc = look(self, err);
-    if (rc == 0 && self->format != FORMAT_NONE)
+    if (rc == 0 && self->kind != ARCHIVE_NONE)
         rc = open_archive(self, err);
     source = &self->source;
-    if (rc < 0 || self->format == FORMAT_NONE)
+    if (rc < 0 || self->kind == ARCHIVE_NONE)
         destroy(&source);
     else
         *out = source;
