@@ -60,4 +60,5 @@ for name in in/link.tar.gz out/x.tar.gz; do
     grep -q 'analyze.source.denied' report || fail "$name: $(cat report)"
 done
 argosy submit analyze "{\"path\": \"$work/in/link.tar.gz\"}" >got 2>&1 && fail 'the link was followed'
+grep -q 'analyze.source.denied' got || fail "the link: $(cat got)"
 echo 'ok archives'

@@ -358,6 +358,56 @@ static void a_stop_ends_it(void **state)
     }
 }
 
+/* Stops in the middle: at the first file, before or after it has been read. */
+struct stopper {
+    atomic_int stop;
+    bool reads_first;
+    int files, read_rc;
+};
+
+static int stop_at_file(void *arg, const struct source_file *file)
+{
+    struct stopper *self = arg;
+    struct ag_buffer content = ag_buffer_empty(SOURCE_FILE_BYTES_MAX + 2 * SOURCE_READ_BYTES);
+    struct argosy_error err;
+
+    self->files++;
+    if (self->reads_first)
+        self->read_rc = file->read(file, &content, &err);
+    atomic_store(&self->stop, STOP_CANCEL);
+    if (!self->reads_first)
+        self->read_rc = file->read(file, &content, &err);
+    ag_buffer_free(&content);
+    return 0;
+}
+
+static int no_trouble(void *arg, const char *name, const struct argosy_error *err)
+{
+    (void)arg;
+    fail_msg("%s: %s", name, err->message);
+    return 0;
+}
+
+static void a_stop_in_the_middle_ends_it_there(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < 2 * PACKINGS_COUNT; i++) {
+        struct stopper stopper = {.reads_first = i % 2 == 0};
+        struct source_options options = {.stop = &stopper.stop};
+        struct source_visitor visitor = {stop_at_file, no_trouble, &stopper};
+        struct argosy_error err;
+        struct source *source;
+
+        pack_tree("x", packings[i / 2].format, packings[i / 2].filter, packings[i / 2].options);
+        assert_ok(source_archive_new(&source, in_folder("x"), &options, &err));
+        assert_non_null(source);
+        assert_fails(source->each(source, &visitor), ARGOSY_ESTATE);
+        assert_fails(stopper.read_rc, stopper.reads_first ? ARGOSY_OK : ARGOSY_ESTATE);
+        assert_int_equal(stopper.files, 1);
+        source->destroy(&source);
+    }
+}
+
 /* ---- damage
  * ---------------------------------------------------------------------------------------------- */
 
@@ -917,6 +967,7 @@ int main(void)
         TEST(links_and_devices_are_not_counted_and_twins_are_counted_twice),
         TEST(what_is_no_archive_by_its_first_bytes_is_a_file),
         TEST(a_stop_ends_it),
+        TEST(a_stop_in_the_middle_ends_it_there),
         TEST(every_cut_is_told_and_what_stands_before_it_is_counted),
         TEST(any_wrong_byte_ends_in_counts_or_in_a_leaf),
         TEST(a_wrong_checksum_is_told_also_when_all_has_been_counted),

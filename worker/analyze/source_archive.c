@@ -59,6 +59,14 @@ static uint64_t done_bytes(const struct source_archive *self)
     return self->consumed < self->size ? self->consumed : self->size;
 }
 
+/* Also between two pieces that need no more of the file: a block may unpack to very many. */
+static int check_stop(struct source_archive *self)
+{
+    if (self->broken.code == 0 && is_stopped(self))
+        ag_fail(&self->broken, ARGOSY_ESTATE, "stopped");
+    return self->broken.code;
+}
+
 static ssize_t read_block(void *arg, const uint8_t **data, struct argosy_error *err)
 {
     struct source_archive *self = arg;
@@ -127,7 +135,7 @@ static la_ssize_t give(struct archive *archive, void *client, const void **out)
 {
     struct source_archive *self = client;
     const uint8_t *data = NULL;
-    ssize_t got = self->broken.code != 0 ? self->broken.code : next_piece(self, &data);
+    ssize_t got = check_stop(self) < 0 ? self->broken.code : next_piece(self, &data);
     int rc = got < 0 ? (int)got : check_ratio(self);
 
     if (rc == 0 && self->header_bytes != INT64_MAX) {
@@ -284,7 +292,7 @@ static int leave_entry(struct source_archive *self)
     }
     while ((rc = archive_read_data_block(self->archive, &data, &size, &offset)) == ARCHIVE_OK) {
         self->given += size;
-        if (check_ratio(self) < 0)
+        if (check_stop(self) < 0 || check_ratio(self) < 0)
             return ARCHIVE_FATAL;
     }
     return rc == ARCHIVE_EOF ? ARCHIVE_OK : rc;
@@ -330,8 +338,8 @@ static int read_entry(const struct source_file *file, struct ag_buffer *out,
 
         if (room == NULL)
             return ag_fail(err, ARGOSY_ENOMEM, "no memory for a file");
-        if (is_stopped(self))
-            return ag_fail(err, ARGOSY_ESTATE, "stopped");
+        if (check_stop(self) < 0)
+            return failure(self, err);
         got = archive_read_data(self->archive, room, SOURCE_READ_BYTES);
         if (got < 0)
             return failure(self, err);
@@ -397,7 +405,7 @@ static int finish(struct source_archive *self, const struct source_visitor *visi
     const uint8_t *data;
     ssize_t got = 0;
 
-    while (self->unpack != NULL && self->broken.code == 0 && (got = next_piece(self, &data)) > 0)
+    while (self->unpack != NULL && check_stop(self) == 0 && (got = next_piece(self, &data)) > 0)
         check_ratio(self);
     if (self->broken.code == 0)
         return 0;
