@@ -143,7 +143,7 @@ static la_ssize_t give(struct archive *archive, void *client, const void **out)
         if (self->header_bytes < 0)
             rc = ag_fail(&self->broken, ARGOSY_ETOOBIG,
                          "what describes its entries is larger than is allowed");
-        else if (self->kind == ARCHIVE_ZIP)
+        else if (self->kind == ARCHIVE_ZIP && got > 0)
             rc = check_index(self, data, (size_t)got);
     }
     if (rc < 0) {
