@@ -35,8 +35,9 @@
       "argosy fetch -i urls.txt -o 'pages/{host}/{name}' --retries 5\n"                                 \
       "generate-urls | argosy fetch --head --json -\n")                                                 \
     X(ANALYZE, "analyze", "argosy analyze", "[PATH...]", 0, AG_OPERANDS_MAX,              \
-      "Count files, lines, code and comments by language.",                                             \
+      "Count files, lines, code and comments by language, in directories and archives.",                \
       "argosy analyze ~/src/project\n"                                                                  \
+      "argosy analyze project-1.0.tar.gz project-1.1.zip\n"                                             \
       "argosy analyze --by file --format json src include\n")                                        \
     X(EXEC, "exec", "argosy exec", "COMMAND [ARGUMENT...]", 1, AG_OPERANDS_MAX,                                         \
       "Run a program on a worker that allows it; {} in its arguments becomes a line of --input.",                                         \

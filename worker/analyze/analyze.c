@@ -202,15 +202,28 @@ static void put_leaf(struct ag_buffer *out, const char *type, const char *messag
     msgpack_pack_false(&packer);
 }
 
+/* What a source could not do, as the type of a failure. */
+static const char *type_of(int code)
+{
+    switch (code) {
+    case ARGOSY_ENOTFOUND:
+        return "analyze.source.missing";
+    case ARGOSY_EPROTO:
+        return "analyze.archive";
+    case ARGOSY_ETOOBIG:
+        return "analyze.limit";
+    default:
+        return "analyze.source.denied";
+    }
+}
+
 /* A file or directory that cannot be read is a leaf of the report, not the end of the job. */
 static int on_trouble(void *arg, const char *path, const struct argosy_error *err)
 {
     struct analysis *self = arg;
 
     if (self->troubles_count++ < TROUBLES_TOLD)
-        put_leaf(&self->troubles,
-                 err->code == ARGOSY_ENOTFOUND ? "analyze.source.missing" : "analyze.source.denied",
-                 err->message, path);
+        put_leaf(&self->troubles, type_of(err->code), err->message, path);
     return 0;
 }
 
@@ -245,15 +258,18 @@ static void count_files(struct analysis *self)
 /* A file is about to begin. More of them than were counted: the tree grows, nothing is known. */
 static void note_progress(struct analysis *self)
 {
-    uint64_t done = self->begun++;
+    uint64_t done = self->begun++, total;
     unsigned permille = AG_PERMILLE_UNKNOWN;
 
     if (self->count_at != INT64_MAX && ag_clock_mono_ms() >= self->count_at)
         count_files(self);
-    if (self->files_total == 0)
+    total = self->files_total;
+    if (self->count_at == INT64_MAX && self->source->progress != NULL)
+        self->source->progress(self->source, &done, &total);
+    if (total == 0)
         return;
-    if (done < self->files_total)
-        permille = (unsigned)(done * 1000 / self->files_total);
+    if (done < total)
+        permille = (unsigned)(done * 1000 / total);
     atomic_store_explicit(self->watch->permille, permille, memory_order_relaxed);
 }
 
@@ -401,12 +417,11 @@ static void analyze(const struct wish *wish, const char *path, const struct anal
     int rc = ARGOSY_ENOMEM;
 
     if (self.languages != NULL && self.counter != NULL && self.tally != NULL) {
-        rc = source_dir_new(&self.source, path, &options, &err);
-        if (rc == ARGOSY_ENOTFOUND || rc == ARGOSY_EIO)
-            outcome_fail(outcome,
-                         rc == ARGOSY_ENOTFOUND ? "analyze.source.missing"
-                                                : "analyze.source.denied",
-                         false, wish->path, "%s", err.message);
+        rc = source_archive_new(&self.source, path, &options, &err);
+        if (rc == 0 && self.source == NULL)
+            rc = source_dir_new(&self.source, path, &options, &err);
+        if (rc < 0 && rc != ARGOSY_ESTATE && rc != ARGOSY_ENOMEM)
+            outcome_fail(outcome, type_of(rc), false, wish->path, "%s", err.message);
         else if (rc == 0)
             rc = self.source->each(self.source, &visitor);
     }

@@ -6,6 +6,11 @@
 
 #include "common/wire.h"
 
+/* Rows that are worth keeping: in an answer of at most 8 MiB each takes more than its path and
+ * ROW_BYTES. Directories may come several times, so that twice as many are kept until they are
+ * merged. */
+enum { ROW_BYTES = 48, ROWS_BYTES_MAX = 8 << 20 };
+
 /* A file or a directory. */
 struct row {
     char *path;
@@ -24,6 +29,8 @@ struct tally {
     } * languages; /* one for each row of the table */
     struct row *rows;
     size_t rows_count, rows_capacity;
+    size_t rows_bytes; /* at least, in the answer */
+    bool is_too_large; /* no answer holds them; none is kept any more */
 };
 
 tally_t *tally_new(enum tally_by by)
@@ -39,18 +46,62 @@ tally_t *tally_new(enum tally_by by)
     return self;
 }
 
+static void drop_rows(tally_t *self)
+{
+    for (size_t i = 0; i < self->rows_count; i++)
+        free(self->rows[i].path);
+    free(self->rows);
+    self->rows = NULL;
+    self->rows_count = self->rows_capacity = 0;
+}
+
 void tally_destroy(tally_t **self_p)
 {
     tally_t *self = *self_p;
 
     if (self == NULL)
         return;
-    for (size_t i = 0; i < self->rows_count; i++)
-        free(self->rows[i].path);
-    free(self->rows);
+    drop_rows(self);
     free(self->languages);
     free(self);
     *self_p = NULL;
+}
+
+static int by_path(const void *a, const void *b)
+{
+    return strcmp(((const struct row *)a)->path, ((const struct row *)b)->path);
+}
+
+static void merge_rows(tally_t *self)
+{
+    size_t kept = 0;
+
+    if (self->rows_count == 0)
+        return;
+    qsort(self->rows, self->rows_count, sizeof *self->rows, by_path);
+    for (size_t i = 1; i < self->rows_count; i++) {
+        if (self->by == BY_DIR && by_path(&self->rows[kept], &self->rows[i]) == 0) {
+            counts_add(&self->rows[kept].counts, &self->rows[i].counts);
+            self->rows[kept].files += self->rows[i].files;
+            self->rows_bytes -= strlen(self->rows[i].path) + ROW_BYTES;
+            free(self->rows[i].path);
+        } else {
+            self->rows[++kept] = self->rows[i];
+        }
+    }
+    self->rows_count = kept + 1;
+}
+
+/* A tree of any size, or a hostile archive, must not fill the memory with rows. */
+static void bound_rows(tally_t *self)
+{
+    if (self->rows_bytes <= 2 * ROWS_BYTES_MAX)
+        return;
+    merge_rows(self);
+    if (self->rows_bytes <= ROWS_BYTES_MAX)
+        return;
+    drop_rows(self);
+    self->is_too_large = true;
 }
 
 static int add_row(tally_t *self, const char *path, size_t size, const struct language *language,
@@ -58,6 +109,8 @@ static int add_row(tally_t *self, const char *path, size_t size, const struct la
 {
     struct row *row;
 
+    if (self->is_too_large)
+        return 0;
     if (self->rows_count == self->rows_capacity) {
         size_t capacity = self->rows_capacity * 2 + 256;
         struct row *grown = realloc(self->rows, capacity * sizeof *grown);
@@ -73,6 +126,8 @@ static int add_row(tally_t *self, const char *path, size_t size, const struct la
     if (row->path == NULL)
         return ARGOSY_ENOMEM;
     self->rows_count++;
+    self->rows_bytes += size + ROW_BYTES;
+    bound_rows(self);
     return 0;
 }
 
@@ -184,30 +239,6 @@ static void put_languages(tally_t *self, msgpack_packer *p)
     free(order);
 }
 
-static int by_path(const void *a, const void *b)
-{
-    return strcmp(((const struct row *)a)->path, ((const struct row *)b)->path);
-}
-
-static void merge_rows(tally_t *self)
-{
-    size_t kept = 0;
-
-    if (self->rows_count == 0)
-        return;
-    qsort(self->rows, self->rows_count, sizeof *self->rows, by_path);
-    for (size_t i = 1; i < self->rows_count; i++) {
-        if (self->by == BY_DIR && by_path(&self->rows[kept], &self->rows[i]) == 0) {
-            counts_add(&self->rows[kept].counts, &self->rows[i].counts);
-            self->rows[kept].files += self->rows[i].files;
-            free(self->rows[i].path);
-        } else {
-            self->rows[++kept] = self->rows[i];
-        }
-    }
-    self->rows_count = kept + 1;
-}
-
 static void put_rows(tally_t *self, msgpack_packer *p)
 {
     merge_rows(self);
@@ -235,6 +266,7 @@ void tally_pack(tally_t *self, const char *source, struct ag_buffer *out)
     };
     msgpack_packer packer;
 
+    out->failed |= self->is_too_large;
     msgpack_packer_init(&packer, out, ag_buffer_write);
     msgpack_pack_map(&packer, self->by == BY_LANGUAGE ? 5 : 6);
     put_path(&packer, "source", source);
