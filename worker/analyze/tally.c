@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "common/wire.h"
+#include "worker/analyze/findings.h"
 
 /* A file or a directory. */
 struct row {
@@ -12,30 +13,35 @@ struct row {
     const struct language *language; /* NULL: a directory */
     uint64_t files;
     struct counts counts;
+    struct count_part *parts; /* when there is more than one */
+    unsigned parts_count;
 };
 
 struct tally {
     enum tally_by by;
+    const languages_t *known;
     uint64_t files, skipped[SKIP_COUNT];
     struct counts totals;
     struct {
         uint64_t files;
         struct counts counts;
-    } * languages; /* one for each row of the table */
+    } * languages; /* by the row's place */
     struct row *rows;
     size_t rows_count, rows_capacity;
 };
 
-tally_t *tally_new(enum tally_by by)
+tally_t *tally_new(enum tally_by by, const languages_t *languages)
 {
     tally_t *self = calloc(1, sizeof *self);
 
     if (self != NULL)
-        self->languages = calloc(language_table_count, sizeof *self->languages);
+        self->languages = calloc(languages_count(languages), sizeof *self->languages);
     if (self != NULL && self->languages == NULL)
         tally_destroy(&self);
-    if (self != NULL)
+    if (self != NULL) {
         self->by = by;
+        self->known = languages;
+    }
     return self;
 }
 
@@ -45,8 +51,10 @@ void tally_destroy(tally_t **self_p)
 
     if (self == NULL)
         return;
-    for (size_t i = 0; i < self->rows_count; i++)
+    for (size_t i = 0; i < self->rows_count; i++) {
         free(self->rows[i].path);
+        free(self->rows[i].parts);
+    }
     free(self->rows);
     free(self->languages);
     free(self);
@@ -91,19 +99,39 @@ static int add_dir(tally_t *self, const char *path, const struct counts *counts)
     return 0;
 }
 
-int tally_add(tally_t *self, const char *path, const struct language *language,
-              const struct counts *counts)
+static int add_file(tally_t *self, const char *path, const struct counted *counted)
 {
-    size_t place = (size_t)(language - language_table);
+    size_t size = counted->parts_count * sizeof *counted->parts;
+    struct count_part *parts = NULL;
+    int rc;
 
+    if (counted->parts_count > 1 && (parts = malloc(size)) == NULL)
+        return ARGOSY_ENOMEM;
+    rc = add_row(self, path, strlen(path), counted->parts[0].language, &counted->whole);
+    if (rc < 0 || parts == NULL) {
+        free(parts);
+        return rc;
+    }
+    memcpy(parts, counted->parts, size);
+    self->rows[self->rows_count - 1].parts = parts;
+    self->rows[self->rows_count - 1].parts_count = counted->parts_count;
+    return 0;
+}
+
+int tally_add(tally_t *self, const char *path, const struct counted *counted)
+{
     self->files++;
-    counts_add(&self->totals, counts);
-    self->languages[place].files++;
-    counts_add(&self->languages[place].counts, counts);
+    counts_add(&self->totals, &counted->whole);
+    for (unsigned i = 0; i < counted->parts_count; i++) {
+        size_t place = languages_place(self->known, counted->parts[i].language);
+
+        self->languages[place].files += i == 0;
+        counts_add(&self->languages[place].counts, &counted->parts[i].counts);
+    }
     if (self->by == BY_FILE)
-        return add_row(self, path, strlen(path), language, counts);
+        return add_file(self, path, counted);
     if (self->by == BY_DIR)
-        return add_dir(self, path, counts);
+        return add_dir(self, path, &counted->whole);
     return 0;
 }
 
@@ -160,16 +188,16 @@ static int by_code(const void *a, const void *b, void *arg)
 
     if (cx != cy)
         return cx > cy ? -1 : 1;
-    return strcmp(language_table[x].name, language_table[y].name);
+    return strcmp(languages_at(self->known, x)->name, languages_at(self->known, y)->name);
 }
 
 static void put_languages(tally_t *self, msgpack_packer *p)
 {
-    size_t *order = calloc(language_table_count, sizeof *order);
+    size_t *order = calloc(languages_count(self->known), sizeof *order);
     size_t count = 0;
 
-    for (size_t i = 0; order != NULL && i < language_table_count; i++)
-        if (self->languages[i].files > 0)
+    for (size_t i = 0; order != NULL && i < languages_count(self->known); i++)
+        if (self->languages[i].files > 0 || self->languages[i].counts.lines > 0)
             order[count++] = i;
     if (order != NULL)
         qsort_r(order, count, sizeof *order, by_code, self);
@@ -177,7 +205,7 @@ static void put_languages(tally_t *self, msgpack_packer *p)
     msgpack_pack_array(p, count);
     for (size_t i = 0; i < count; i++) {
         msgpack_pack_map(p, 7);
-        put_path(p, "name", language_table[order[i]].name);
+        put_path(p, "name", languages_at(self->known, order[i])->name);
         put_number(p, "files", self->languages[order[i]].files);
         put_counts(p, &self->languages[order[i]].counts);
     }
@@ -208,6 +236,17 @@ static void merge_rows(tally_t *self)
     self->rows_count = kept + 1;
 }
 
+static void put_parts(msgpack_packer *p, const struct row *row)
+{
+    put_key(p, "parts");
+    msgpack_pack_array(p, row->parts_count);
+    for (unsigned i = 0; i < row->parts_count; i++) {
+        msgpack_pack_map(p, 6);
+        put_path(p, "language", row->parts[i].language->name);
+        put_counts(p, &row->parts[i].counts);
+    }
+}
+
 static void put_rows(tally_t *self, msgpack_packer *p)
 {
     merge_rows(self);
@@ -216,17 +255,19 @@ static void put_rows(tally_t *self, msgpack_packer *p)
     for (size_t i = 0; i < self->rows_count; i++) {
         const struct row *row = &self->rows[i];
 
-        msgpack_pack_map(p, 7);
+        msgpack_pack_map(p, row->parts != NULL ? 8 : 7);
         put_path(p, "path", row->path);
         if (row->language != NULL)
             put_path(p, "language", row->language->name);
         else
             put_number(p, "files", row->files);
         put_counts(p, &row->counts);
+        if (row->parts != NULL)
+            put_parts(p, row);
     }
 }
 
-void tally_pack(tally_t *self, const char *source, struct ag_buffer *out)
+void tally_pack(tally_t *self, const char *source, struct findings *findings, struct ag_buffer *out)
 {
     static const char *const skips[] = {
 #define X(name, key, why) key,
@@ -236,7 +277,7 @@ void tally_pack(tally_t *self, const char *source, struct ag_buffer *out)
     msgpack_packer packer;
 
     msgpack_packer_init(&packer, out, ag_buffer_write);
-    msgpack_pack_map(&packer, self->by == BY_LANGUAGE ? 5 : 6);
+    msgpack_pack_map(&packer, (self->by == BY_LANGUAGE ? 5 : 6) + FINDINGS_KEYS);
     put_path(&packer, "source", source);
     put_key(&packer, "revision");
     msgpack_pack_nil(&packer);
@@ -251,4 +292,5 @@ void tally_pack(tally_t *self, const char *source, struct ag_buffer *out)
     msgpack_pack_map(&packer, SKIP_COUNT);
     for (int i = 0; i < SKIP_COUNT; i++)
         put_number(&packer, skips[i], self->skipped[i]);
+    findings_pack(findings, &packer);
 }
