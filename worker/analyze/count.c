@@ -10,6 +10,7 @@
 
 /* Templates inside templates; deeper ones are read as one. */
 enum { TEMPLATE_DEPTH_MAX = 32 };
+enum { BOM_BYTES = 3 };
 
 struct counter {
     const languages_t *languages;
@@ -50,6 +51,7 @@ static size_t run_line(struct text *self, const struct token *token, size_t at)
 static size_t run_lines(struct text *self, const struct token *token, size_t at)
 {
     struct scan *scan = &self->scan;
+    const size_t begin = at;
     bool is_last = false;
 
     while (at < scan->size) {
@@ -58,7 +60,8 @@ static size_t run_lines(struct text *self, const struct token *token, size_t at)
         if (token->block->rules & BLOCK_ALONE)
             while (byte_at(self, mark) == ' ' || byte_at(self, mark) == '\t')
                 mark++;
-        if (scan_has(scan, mark, token->close, token->close_size))
+        if (scan_has(scan, mark, token->close, token->close_size) &&
+            !(at == begin && strcmp(token->open, token->close) == 0))
             is_last = !is_word(byte_at(self, mark + token->close_size));
         at = scan_find(scan, at, &token->inside, SCAN_COMMENT);
         if (is_last || at >= scan->size)
@@ -241,7 +244,13 @@ static size_t run_string(struct text *self, const struct token *token, size_t at
             at = run_escape(scan, at, holds);
             continue;
         }
-        if ((behind = close_of(self, token, at)) != NOWHERE)
+        behind = close_of(self, token, at);
+        if (behind != NOWHERE && (string->rules & STRING_DOUBLED) &&
+            byte_at(self, behind) == byte) {
+            at = behind + 1;
+            continue;
+        }
+        if (behind != NOWHERE)
             return behind;
         if (byte == '$' && (string->rules & STRING_TEMPLATE) && byte_at(self, at + 1) == '{')
             at = run_interpolation(scan, at + 2);
@@ -279,6 +288,8 @@ static size_t run_token(struct text *self, const struct token *token, size_t at)
         return text_run_embed(self, token, at);
     if (token->kind == TOKEN_STRING && (token->string->rules & STRING_DOC))
         is_comment = is_docstring(self, at);
+    if (token->kind == TOKEN_LINE && (token->line->rules & LINE_COLUMN_7))
+        self->scan.line = LINE_BLANK; /* what stands before it numbers the line */
     self->scan.line |= is_comment ? LINE_COMMENT : LINE_CODE;
     if (token->kind == TOKEN_LINE)
         behind = run_line(self, token, behind);
@@ -393,7 +404,7 @@ static void run_all(struct text *self, struct counts *counts)
     const uint64_t *lines = self->scan.lines;
     struct counts more;
 
-    run(self, self->depth == 0 && scan_has(&self->scan, 0, "\xef\xbb\xbf", 3) ? 3 : 0);
+    run(self, 0);
     more = (struct counts){.code = lines[LINE_CODE] + lines[LINE_CODE | LINE_COMMENT],
                            .comments = lines[LINE_COMMENT],
                            .blanks = lines[LINE_BLANK],
@@ -471,6 +482,10 @@ int count_parts(counter_t *self, const struct language *language, struct ag_byte
     if (state.lexer == NULL)
         return ARGOSY_ENOMEM;
     self->no_memory = false;
+    if (text.size >= BOM_BYTES && memcmp(text.data, "\xef\xbb\xbf", BOM_BYTES) == 0) {
+        text = ag_bytes_of(text.data + BOM_BYTES, text.size - BOM_BYTES);
+        counts->bytes = BOM_BYTES;
+    }
     /* A line ends with a newline, as wc -l has it: what stands behind the last one is none. */
     scan_init(&state.scan, text.data, text.size);
     if (text.size > 0)

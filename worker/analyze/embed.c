@@ -244,7 +244,7 @@ size_t text_run_between(struct text *self, const struct token *token, size_t at)
     struct scan *scan = &self->scan;
     const struct language_embed *embed = &self->lexer->language->embeds[0];
     size_t open = find_code(self, token, at);
-    bool is_line = at == 0 || at == 3 /* a BOM */ || scan->data[at - 1] == '\n';
+    bool is_line = at == 0 || scan->data[at - 1] == '\n';
     size_t from = is_line ? at : line_behind(self, at);
     size_t to = open == scan->size ? open : line_begin(self, open, at);
 

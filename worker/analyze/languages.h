@@ -66,10 +66,12 @@ enum string_rule {
     STRING_CHAR = 64,     /* only if a character literal really stands here: 'x' or '\...' */
     STRING_NUMBER = 128,  /* not inside a number: 1'000 */
     STRING_REGEX = 256,   /* only where a value may begin, and only if it ends on its line */
-    STRING_TEXT = 512     /* text between pieces of code: its blank lines stay blank */
+    STRING_TEXT = 512,    /* text between pieces of code: its blank lines stay blank */
+    STRING_DOUBLED = 1024 /* two closing quotes are one inside */
 };
 
-/* A doubled quote ('it''s') needs no rule: the string ends and the next one begins at once. */
+/* A doubled quote ('it''s') needs no rule without a prefix: the string ends and the next one begins
+ * at once. */
 struct language_string {
     const char *open, *close;
     char escape;        /* the byte that makes the next one harmless; 0 none */
