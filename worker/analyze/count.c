@@ -328,6 +328,8 @@ static size_t run_mark(struct text *self, size_t at)
     size_t behind;
 
     if (byte == '\n') {
+        if (lexer->tracks_last)
+            self->last = text_last_code(self, at);
         scan_end_line(&self->scan);
         return run_line_start(self, at + 1);
     }
@@ -346,6 +348,7 @@ static size_t run_mark(struct text *self, size_t at)
             if (text_token_begins(self, &lexer->tokens[i], at))
                 return run_token(self, &lexer->tokens[i], at);
     self->scan.line |= LINE_CODE;
+    self->last = at;
     return at + 1;
 }
 
@@ -364,8 +367,6 @@ static void run(struct text *self, size_t at)
         at = scan_find(scan, at, &self->lexer->code, SCAN_CODE);
         if (at < scan->size)
             at = run_mark(self, at);
-        if (self->lexer->tracks_last && at > self->code_from)
-            self->last = text_last_code(self, at);
     }
 }
 /* ---- parts in other languages -------------------------------------------------------------------

@@ -17,8 +17,7 @@
  * UTF-16 at its largest becomes. */
 enum {
     BINARY_LOOKED_AT = 8000,
-    GENERATED_LOOKED_AT = 1024,
-    SPDX_LOOKED_AT = 2048,
+    HEAD_LOOKED_AT = 1024, /* for what files say of themselves */
     MINIFIED_BYTES = 2048,
     MINIFIED_LINE_BYTES = 250,
     UTF8_BYTES_MAX = SOURCE_FILE_BYTES_MAX / 2 * 3 + SOURCE_READ_BYTES
@@ -137,13 +136,13 @@ static bool is_binary(struct ag_bytes content)
 /* Does a program say that it wrote this? On the way the licence is found. */
 static bool read_head(const inspector_t *self, struct ag_bytes text, struct ag_bytes *spdx)
 {
-    size_t end = text.size < SPDX_LOOKED_AT ? text.size : SPDX_LOOKED_AT, at = 0;
+    size_t end = text.size < HEAD_LOOKED_AT ? text.size : HEAD_LOOKED_AT, at = 0;
     unsigned which;
 
     for (; (at = words_find(&self->head, text.data, at, end, text.size, &which)) < end; at++) {
-        if (which != HEAD_SPDX && at < GENERATED_LOOKED_AT)
+        if (which != HEAD_SPDX)
             return true;
-        if (which == HEAD_SPDX && spdx->size == 0) {
+        if (spdx->size == 0) {
             size_t behind = at + self->head.sizes[which];
 
             *spdx = license_expression(ag_bytes_of(text.data + behind, text.size - behind));

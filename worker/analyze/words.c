@@ -8,6 +8,18 @@
 #include <emmintrin.h>
 #endif
 
+static void add_pair(struct words *self, uint8_t first, uint8_t second)
+{
+    struct word_pair *pair = self->pairs;
+
+    while (pair < self->pairs + self->pairs_count &&
+           (pair->first[0] != first || pair->second[0] != second))
+        pair++;
+    memset(pair->first, first, WORDS_VECTOR_BYTES);
+    memset(pair->second, second, WORDS_VECTOR_BYTES);
+    self->pairs_count += pair == self->pairs + self->pairs_count;
+}
+
 void words_prepare(struct words *self, const char *const *texts, unsigned count)
 {
     AG_ASSERT(count <= WORDS_MAX);
@@ -15,8 +27,7 @@ void words_prepare(struct words *self, const char *const *texts, unsigned count)
     for (unsigned i = 0; i < count; i++) {
         self->texts[i] = texts[i];
         self->sizes[i] = strlen(texts[i]);
-        memset(self->first[i], texts[i][0], WORDS_VECTOR_BYTES);
-        memset(self->second[i], texts[i][1], WORDS_VECTOR_BYTES);
+        add_pair(self, (uint8_t)texts[i][0], (uint8_t)texts[i][1]);
     }
 }
 
@@ -39,9 +50,10 @@ static uint32_t find_pairs(const struct words *self, const uint8_t *data)
     const __m128i next = _mm_loadu_si128((const __m128i *)(const void *)(data + 1));
     __m128i found = _mm_setzero_si128();
 
-    for (unsigned i = 0; i < self->count; i++) {
-        __m128i first = _mm_loadu_si128((const __m128i *)(const void *)self->first[i]);
-        __m128i second = _mm_loadu_si128((const __m128i *)(const void *)self->second[i]);
+    for (unsigned i = 0; i < self->pairs_count; i++) {
+        const struct word_pair *pair = &self->pairs[i];
+        __m128i first = _mm_load_si128((const __m128i *)(const void *)pair->first);
+        __m128i second = _mm_load_si128((const __m128i *)(const void *)pair->second);
 
         found = _mm_or_si128(
             found, _mm_and_si128(_mm_cmpeq_epi8(here, first), _mm_cmpeq_epi8(next, second)));
@@ -50,9 +62,9 @@ static uint32_t find_pairs(const struct words *self, const uint8_t *data)
 #else
     uint32_t found = 0;
 
-    for (unsigned i = 0; i < self->count; i++)
+    for (unsigned i = 0; i < self->pairs_count; i++)
         for (unsigned k = 0; k < WORDS_VECTOR_BYTES; k++)
-            if (data[k] == self->first[i][0] && data[k + 1] == self->second[i][0])
+            if (data[k] == self->pairs[i].first[0] && data[k + 1] == self->pairs[i].second[0])
                 found |= UINT32_C(1) << k;
     return found;
 #endif

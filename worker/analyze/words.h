@@ -14,8 +14,12 @@ struct words {
     unsigned count;
     const char *texts[WORDS_MAX];
     size_t sizes[WORDS_MAX];
-    /* The first two bytes of each, spread over a vector. */
-    uint8_t first[WORDS_MAX][WORDS_VECTOR_BYTES], second[WORDS_MAX][WORDS_VECTOR_BYTES];
+    /* The different pairs of bytes that they begin with, each byte spread over a vector. */
+    unsigned pairs_count;
+    struct word_pair {
+        _Alignas(WORDS_VECTOR_BYTES) uint8_t first[WORDS_VECTOR_BYTES];
+        uint8_t second[WORDS_VECTOR_BYTES];
+    } pairs[WORDS_MAX];
 };
 
 /* `texts` of two bytes or more, which outlive self; the first of several that match is found. */
