@@ -95,6 +95,57 @@ static void any_bytes_are_counted_as_wc_does(void **state)
     languages_destroy(&languages);
 }
 
+/* The same for texts that begin and end parts in other languages at random. */
+static void parts_lose_no_line(void **state)
+{
+    static const char *const pieces[] = {
+        "<script>",   "<script lang=ts>",
+        "</script>",  "<style a='>",
+        "</style>",   "<template>",
+        "<template",  "</template>",
+        "```md\n",    "\n```html\n",
+        "\n```\n",    "\n~~~~php\n",
+        "<?php",      "?>",
+        "<!--",       "-->",
+        "/*",         "*/",
+        "\"",         "'",
+        "`",          "\n",
+        "\n\n",       "x ",
+        "<<<A\n",     "\nA\n",
+        "//",         "${",
+        "</SCRIPT >", "\\",
+    };
+    static const char *const names[] = {"HTML", "Vue", "Svelte", "PHP", "Markdown", "ERB", "JSP"};
+    languages_t *languages = languages_new(NULL);
+    counter_t *counter = counter_new(languages);
+    unsigned seed = 1;
+
+    (void)state;
+    for (int round = 0; round < 20000; round++) {
+        const struct language *language = language_find(names[round % 7]);
+        struct counts sum = {0};
+        struct counted counted;
+        char text[512] = "";
+        size_t newlines = 0;
+
+        for (int i = 0; i < 30; i++) {
+            seed = seed * 1103515245 + 12345;
+            strcat(text, pieces[(seed >> 16) % (sizeof pieces / sizeof *pieces)]);
+        }
+        for (const char *at = text; *at != '\0'; at++)
+            newlines += *at == '\n';
+        assert_ok(count_parts(counter, language, ag_bytes_of_text(text), &counted));
+        for (unsigned i = 0; i < counted.parts_count; i++)
+            counts_add(&sum, &counted.parts[i].counts);
+        if (counted.whole.lines != newlines || counted.whole.bytes != strlen(text) ||
+            sum.code + sum.comments + sum.blanks != newlines)
+            fail_msg("%s: %llu lines, not %zu: %s", language->name,
+                     (unsigned long long)counted.whole.lines, newlines, text);
+    }
+    counter_destroy(&counter);
+    languages_destroy(&languages);
+}
+
 static void check_words(const languages_t *languages, const struct language *row, const char *words,
                         const char *before)
 {
@@ -403,6 +454,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(lines_are_told_apart_in_many_languages),
         cmocka_unit_test(any_bytes_are_counted_as_wc_does),
+        cmocka_unit_test(parts_lose_no_line),
         cmocka_unit_test(no_name_belongs_to_two_languages),
         cmocka_unit_test(scripts_say_what_runs_them),
         TEST(a_tree_is_counted_and_what_is_skipped_is_told),
