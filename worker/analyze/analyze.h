@@ -10,13 +10,16 @@
 
 #include <stddef.h>
 
+#include "worker/analyze/languages.h"
 #include "worker/handler.h"
 #include "worker/pool.h"
 
-/* Directories that jobs may read; without any, none. Must outlive what is made with them. */
+/* Directories that jobs may read; without any, none. And languages besides the table's, or NULL.
+ * Must outlive what is made with them. */
 struct analyze_roots {
     const char *const *paths;
     size_t count;
+    const struct language_rows *languages;
 };
 
 /* ARGOSY_ENOMEM. The pool must outlive the handler's tasks. */

@@ -12,6 +12,7 @@
 #define TALLY_SKIPS(X)                                                                             \
     X(BINARY, "binary", "not text")                                                                \
     X(GENERATED, "generated", "says that a program wrote it")                                      \
+    X(MINIFIED, "minified", "made short for machines")                                             \
     X(VENDORED, "vendored", "other people's code")                                                 \
     X(TOO_LARGE, "too_large", "larger than 64 MiB")                                                \
     X(UNKNOWN, "unknown", "no language that we know")
@@ -27,18 +28,20 @@ enum tally_by { BY_LANGUAGE, BY_FILE, BY_DIR };
 
 typedef struct tally tally_t;
 
-/* NULL when memory is short. */
-tally_t *tally_new(enum tally_by by);
+/* `languages` must outlive it. NULL when memory is short. */
+tally_t *tally_new(enum tally_by by, const languages_t *languages);
 void tally_destroy(tally_t **self_p);
 
-/* ARGOSY_ENOMEM. */
-int tally_add(tally_t *self, const char *path, const struct language *language,
-              const struct counts *counts);
+/* The file belongs to the language of its first part, its lines to those of all. ARGOSY_ENOMEM. */
+int tally_add(tally_t *self, const char *path, const struct counted *counted);
 void tally_skip(tally_t *self, enum tally_skip why);
 
 uint64_t tally_files(const tally_t *self);
 
+struct findings;
+
 /* The result of the job as msgpack; a failure is the buffer's. */
-void tally_pack(tally_t *self, const char *source, struct ag_buffer *out);
+void tally_pack(tally_t *self, const char *source, struct findings *findings,
+                struct ag_buffer *out);
 
 #endif
