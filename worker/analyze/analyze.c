@@ -12,8 +12,9 @@
 #include "common/list.h"
 #include "common/proto.h"
 #include "common/wire.h"
-#include "worker/analyze/source.h"
-#include "worker/analyze/tally.h"
+#include "worker/analyze/history.h"
+#include "worker/analyze/revision.h"
+#include "worker/analyze/source_git.h"
 
 enum {
     TROUBLES_TOLD = 64, /* files that are named in the error; the rest is counted */
@@ -26,6 +27,8 @@ enum {
 /* What a payload asks for. */
 struct wish {
     char path[SOURCE_PATH_MAX];
+    char rev[REPO_REV_BYTES_MAX]; /* empty: none was named */
+    bool history;
     enum tally_by by;
     char *exclude[EXCLUDES_MAX];
     size_t exclude_count;
@@ -40,6 +43,9 @@ struct analysis {
     struct ag_buffer troubles; /* leaves, packed */
     uint64_t troubles_count;
     struct source *source;
+    struct revision revision; /* of a repository */
+    struct ag_buffer history; /* packed */
+    const char *trouble_type; /* of leaves; NULL: their errors tell */
     const struct analyze_watch *watch;
     int64_t count_at;            /* when to count the files; INT64_MAX once that is done */
     uint64_t begun, files_total; /* files_total 0: not known */
@@ -94,6 +100,17 @@ static bool read_path(struct wish *wish, struct ag_reader *reader)
     return true;
 }
 
+static bool read_rev(struct wish *wish, struct ag_reader *reader)
+{
+    struct ag_bytes rev = ag_read_text(reader, sizeof wish->rev - 1);
+
+    if (reader->failed || rev.size == 0 || memchr(rev.data, '\0', rev.size) != NULL)
+        return false;
+    memcpy(wish->rev, rev.data, rev.size);
+    wish->rev[rev.size] = '\0';
+    return true;
+}
+
 /* NULL, or what is wrong. */
 static const char *read_wish(struct wish *wish, struct ag_bytes payload)
 {
@@ -115,6 +132,11 @@ static const char *read_wish(struct wish *wish, struct ag_bytes payload)
         } else if (ag_bytes_are(key, "exclude")) {
             if (!read_exclude(wish, &reader))
                 return "'exclude' must be a list of at most 256 patterns";
+        } else if (ag_bytes_are(key, "rev")) {
+            if (!read_rev(wish, &reader))
+                return "'rev' must be a branch, a tag or a commit";
+        } else if (ag_bytes_are(key, "history")) {
+            wish->history = ag_read_bool(&reader);
         } else {
             ag_read_skip(&reader);
         }
@@ -209,28 +231,31 @@ static int on_trouble(void *arg, const char *path, const struct argosy_error *er
 
     if (self->troubles_count++ < TROUBLES_TOLD)
         put_leaf(&self->troubles,
-                 err->code == ARGOSY_ENOTFOUND ? "analyze.source.missing" : "analyze.source.denied",
+                 self->trouble_type != NULL      ? self->trouble_type
+                 : err->code == ARGOSY_ENOTFOUND ? "analyze.source.missing"
+                                                 : "analyze.source.denied",
                  err->message, path);
+    if (self->revision.recall != NULL)
+        recall_note_trouble(self->revision.recall);
     return 0;
 }
 
-static int count_file(struct analysis *self, const struct source_file *file,
-                      const struct language *language)
+/* What is in self->content, in this language; NULL: in none. */
+static int judge_content(struct analysis *self, const struct source_file *file,
+                         const struct language *language, struct recall_file *out)
 {
     struct ag_bytes content = ag_buffer_bytes(&self->content);
-    struct counts counts;
 
-    if (is_binary(content)) {
-        tally_skip(self->tally, SKIP_BINARY);
-        return 0;
+    *out = (struct recall_file){.why = SKIP_UNKNOWN};
+    if (is_binary(content))
+        out->why = SKIP_BINARY;
+    else if (language != NULL && is_generated(file->name, content))
+        out->why = SKIP_GENERATED;
+    else if (language != NULL) {
+        out->language = language;
+        return count_text(self->counter, language, content, &out->counts);
     }
-    if (is_generated(file->name, content)) {
-        tally_skip(self->tally, SKIP_GENERATED);
-        return 0;
-    }
-    if (count_text(self->counter, language, content, &counts) < 0)
-        return ARGOSY_ENOMEM;
-    return tally_add(self->tally, file->path, language, &counts);
+    return 0;
 }
 
 /* The files are counted when the job has turned out to be a long one: another walk, but without
@@ -257,40 +282,75 @@ static void note_progress(struct analysis *self)
     atomic_store_explicit(self->watch->permille, permille, memory_order_relaxed);
 }
 
-static int on_file(void *arg, const struct source_file *file)
+/* 1: it is judged; 0: it cannot be read, which was told; or an error that ends the job. */
+static int judge(struct analysis *self, const struct source_file *file,
+                 enum language_verdict verdict, const struct language *language,
+                 struct recall_file *out)
 {
-    struct analysis *self = arg;
     struct argosy_error err = {0};
-    const struct language *language;
-    enum language_verdict verdict = language_of_name(self->languages, file->name, &language);
-    int rc;
+    int rc = file->read(file, &self->content, &err);
 
-    note_progress(self);
-    if (file->is_vendored || verdict == LANGUAGE_UNKNOWN || verdict == LANGUAGE_BINARY ||
-        file->size > SOURCE_FILE_BYTES_MAX) {
-        tally_skip(self->tally, file->is_vendored             ? SKIP_VENDORED
-                                : verdict == LANGUAGE_BINARY  ? SKIP_BINARY
-                                : verdict == LANGUAGE_UNKNOWN ? SKIP_UNKNOWN
-                                                              : SKIP_TOO_LARGE);
-        return 0;
-    }
-    rc = file->read(file, &self->content, &err);
     if (rc == ARGOSY_ESTATE || rc == ARGOSY_ENOMEM)
         return rc;
     if (rc == ARGOSY_ETOOBIG) {
-        tally_skip(self->tally, SKIP_TOO_LARGE);
-        return 0;
+        *out = (struct recall_file){.why = SKIP_TOO_LARGE};
+        return 1;
     }
     if (rc < 0)
         return on_trouble(self, file->path, &err);
     if (verdict == LANGUAGE_ASK_CONTENT)
         language = language_of_content(self->languages, file->name, language,
                                        ag_buffer_bytes(&self->content));
-    if (language != NULL)
-        return count_file(self, file, language);
-    tally_skip(self->tally,
-               is_binary(ag_buffer_bytes(&self->content)) ? SKIP_BINARY : SKIP_UNKNOWN);
+    rc = judge_content(self, file, language, out);
+    return rc < 0 ? rc : 1;
+}
+
+static int on_file(void *arg, const struct source_file *file)
+{
+    struct analysis *self = arg;
+    recall_t *recall = file->id != NULL ? self->revision.recall : NULL;
+    const struct language *language;
+    enum language_verdict verdict = language_of_name(self->languages, file->name, &language);
+    struct recall_file judged;
+    int rc;
+
+    note_progress(self);
+    if (recall != NULL)
+        recall_note_file(recall, file);
+    if (file->is_submodule || file->is_vendored || verdict == LANGUAGE_UNKNOWN ||
+        verdict == LANGUAGE_BINARY || file->size > SOURCE_FILE_BYTES_MAX) {
+        tally_skip(self->tally, file->is_submodule            ? SKIP_SUBMODULE
+                                : file->is_vendored           ? SKIP_VENDORED
+                                : verdict == LANGUAGE_BINARY  ? SKIP_BINARY
+                                : verdict == LANGUAGE_UNKNOWN ? SKIP_UNKNOWN
+                                                              : SKIP_TOO_LARGE);
+        return 0;
+    }
+    if (recall == NULL || !recall_get_file(recall, file, &judged)) {
+        rc = judge(self, file, verdict, language, &judged);
+        if (rc <= 0)
+            return rc;
+        if (recall != NULL)
+            recall_put_file(recall, file, &judged);
+    }
+    if (judged.language != NULL)
+        return tally_add(self->tally, file->path, judged.language, &judged.counts);
+    tally_skip(self->tally, judged.why);
     return 0;
+}
+
+static bool on_enter(void *arg, const struct source_folder *folder)
+{
+    struct analysis *self = arg;
+
+    return recall_enter(self->revision.recall, folder, self->tally, &self->begun);
+}
+
+static void on_leave(void *arg, const struct source_folder *folder, bool is_whole)
+{
+    struct analysis *self = arg;
+
+    recall_leave(self->revision.recall, folder, self->tally, self->begun, is_whole);
 }
 
 /* ---- the job
@@ -303,6 +363,19 @@ static bool is_within(const char *path, const char *root)
     if (size > 0 && root[size - 1] == '/')
         size--; /* "/" holds everything */
     return strncmp(path, root, size) == 0 && (path[size] == '/' || path[size] == '\0');
+}
+
+bool analyze_may_read(const struct analyze_roots *roots, const char *real)
+{
+    bool holds = false;
+
+    for (size_t i = 0; i < roots->count && !holds; i++) {
+        char *root = realpath(roots->paths[i], NULL);
+
+        holds = root != NULL && is_within(real, root);
+        free(root);
+    }
+    return holds;
 }
 
 /* The real path behind wish->path, if a root holds it. */
@@ -318,14 +391,8 @@ static char *resolve(const struct wish *wish, const struct analyze_roots *roots,
                      false, wish->path, "%s", strerror(errno));
         return NULL;
     }
-    for (size_t i = 0; i < roots->count; i++) {
-        char *root = realpath(roots->paths[i], NULL);
-        bool holds = root != NULL && is_within(real, root);
-
-        free(root);
-        if (holds)
-            return real;
-    }
+    if (analyze_may_read(roots, real))
+        return real;
     outcome_fail(outcome, "analyze.source.denied", false, wish->path,
                  "not below a directory that this worker may read; its --root option names them");
     free(real);
@@ -362,16 +429,26 @@ static void pack_troubles(struct analysis *self, struct ag_buffer *out)
 static void conclude(struct analysis *self, int rc, const struct wish *wish,
                      struct outcome *outcome)
 {
+    struct tally_heading heading = {
+        .source = wish->path,
+        .revision = self->revision.repo != NULL ? self->revision.commit.hex : NULL,
+        .history = ag_buffer_bytes(&self->history)};
+
     if (rc == ARGOSY_ESTATE) {
         outcome_fail(outcome, "cancelled", false, wish->path, "stopped before its end");
         return;
     }
-    if (rc < 0) {
+    if (rc == ARGOSY_ETOOBIG) {
+        outcome_fail(outcome, "analyze.limit", false, wish->path, "more than %d files",
+                     SOURCE_GIT_ENTRIES_MAX);
+        return;
+    }
+    if (rc < 0 || self->history.failed) {
         outcome_fail(outcome, "handler.memory", true, wish->path, "the worker has no memory left");
         return;
     }
     outcome->result = ag_buffer_empty(AG_RESULT_BYTES_MAX / 8 * 7);
-    tally_pack(self->tally, wish->path, &outcome->result);
+    tally_pack(self->tally, &heading, &outcome->result);
     if (outcome->result.failed) {
         outcome_fail(outcome, "analyze.limit", false, wish->path,
                      "the answer is larger than 7 MiB: ask --by language, or leave directories "
@@ -382,8 +459,91 @@ static void conclude(struct analysis *self, int rc, const struct wish *wish,
     outcome->succeeded = true;
 }
 
-static void analyze(const struct wish *wish, const char *path, const struct analyze_watch *watch,
-                    struct outcome *outcome)
+/* A repository's past. Its progress is the job's: counting the files afterwards is short. */
+static int tell_history(struct analysis *self, const struct wish *wish, struct outcome *outcome)
+{
+    struct argosy_error err = {0};
+    struct history_task task = {.repo = self->revision.repo,
+                                .commit = &self->revision.commit,
+                                .files = self->source,
+                                .recall = self->revision.recall,
+                                .stop = self->watch->stop,
+                                .permille = self->watch->permille,
+                                .trouble = on_trouble,
+                                .arg = self};
+    int rc;
+
+    if (self->revision.inside[0] != '\0') {
+        outcome_fail(outcome, "analyze.git", false, wish->path,
+                     "history is that of a whole repository: name its top directory");
+        return 0;
+    }
+    self->count_at = INT64_MAX;
+    rc = history_run(&task, &self->history, &err);
+    if (rc == ARGOSY_ETOOBIG && err.code != 0) {
+        outcome_fail(outcome, "analyze.limit", false, wish->path, "%s", err.message);
+        return 0;
+    }
+    return rc;
+}
+
+static int open_repository(struct analysis *self, const struct wish *wish, const char *path,
+                           const struct analyze_roots *roots, const struct source_options *options,
+                           struct outcome *outcome)
+{
+    bool whole_folders = wish->by == BY_LANGUAGE && wish->exclude_count == 0;
+    struct argosy_error err = {0};
+    int rc = revision_open(&self->revision, path, wish->rev[0] != '\0' ? wish->rev : NULL, roots,
+                           whole_folders, &err);
+
+    self->trouble_type = "analyze.git";
+    if (rc == 0)
+        rc = source_git_new(&self->source, self->revision.repo, &self->revision.commit,
+                            self->revision.inside, options, &err);
+    if (rc == 0 && wish->history)
+        return tell_history(self, wish, outcome);
+    if (rc < 0 && rc != ARGOSY_ENOMEM) {
+        outcome_fail(outcome, "analyze.git", false, wish->path, "%s", err.message);
+        return 0;
+    }
+    return rc;
+}
+
+static int open_directory(struct analysis *self, const struct wish *wish, const char *path,
+                          const struct source_options *options, struct outcome *outcome)
+{
+    struct argosy_error err = {0};
+    int rc = source_dir_new(&self->source, path, options, &err);
+
+    if (rc != ARGOSY_ENOTFOUND && rc != ARGOSY_EIO)
+        return rc;
+    outcome_fail(outcome,
+                 rc == ARGOSY_ENOTFOUND ? "analyze.source.missing" : "analyze.source.denied", false,
+                 wish->path, "%s", err.message);
+    return 0;
+}
+
+/* A checked-out repository is a directory like others, unless its commits are asked for. */
+static bool is_of_git(const struct wish *wish, const char *path)
+{
+    return wish->rev[0] != '\0' || wish->history || repo_is_bare(path);
+}
+
+static void analysis_fini(struct analysis *self)
+{
+    if (self->source != NULL)
+        self->source->destroy(&self->source);
+    revision_close(&self->revision);
+    languages_destroy(&self->languages);
+    counter_destroy(&self->counter);
+    tally_destroy(&self->tally);
+    ag_buffer_free(&self->content);
+    ag_buffer_free(&self->troubles);
+    ag_buffer_free(&self->history);
+}
+
+static void analyze(const struct wish *wish, const char *path, const struct analyze_roots *roots,
+                    const struct analyze_watch *watch, struct outcome *outcome)
 {
     struct analysis self = {.languages = languages_new(),
                             .counter = counter_new(),
@@ -391,34 +551,27 @@ static void analyze(const struct wish *wish, const char *path, const struct anal
                             .content =
                                 ag_buffer_empty(SOURCE_FILE_BYTES_MAX + 2 * SOURCE_READ_BYTES),
                             .troubles = ag_buffer_empty(1 << 20),
+                            .history = ag_buffer_empty(1 << 20),
                             .watch = watch,
                             .count_at = ag_clock_mono_ms() + watch->quiet_ms};
     struct source_options options = {.exclude = (const char *const *)wish->exclude,
                                      .exclude_count = wish->exclude_count,
                                      .stop = watch->stop};
     struct source_visitor visitor = {.file = on_file, .trouble = on_trouble, .arg = &self};
-    struct argosy_error err = {0};
     int rc = ARGOSY_ENOMEM;
 
-    if (self.languages != NULL && self.counter != NULL && self.tally != NULL) {
-        rc = source_dir_new(&self.source, path, &options, &err);
-        if (rc == ARGOSY_ENOTFOUND || rc == ARGOSY_EIO)
-            outcome_fail(outcome,
-                         rc == ARGOSY_ENOTFOUND ? "analyze.source.missing"
-                                                : "analyze.source.denied",
-                         false, wish->path, "%s", err.message);
-        else if (rc == 0)
-            rc = self.source->each(self.source, &visitor);
+    if (self.languages != NULL && self.counter != NULL && self.tally != NULL)
+        rc = is_of_git(wish, path) ? open_repository(&self, wish, path, roots, &options, outcome)
+                                   : open_directory(&self, wish, path, &options, outcome);
+    if (self.revision.recall != NULL) {
+        visitor.enter = on_enter;
+        visitor.leave = on_leave;
     }
+    if (rc == 0 && outcome->type[0] == '\0')
+        rc = self.source->each(self.source, &visitor);
     if (outcome->type[0] == '\0')
         conclude(&self, rc, wish, outcome);
-    if (self.source != NULL)
-        self.source->destroy(&self.source);
-    languages_destroy(&self.languages);
-    counter_destroy(&self.counter);
-    tally_destroy(&self.tally);
-    ag_buffer_free(&self.content);
-    ag_buffer_free(&self.troubles);
+    analysis_fini(&self);
 }
 
 void analyze_run(struct ag_bytes payload, struct ag_bytes inputs, const struct analyze_roots *roots,
@@ -442,7 +595,7 @@ void analyze_run(struct ag_bytes payload, struct ag_bytes inputs, const struct a
     else
         path = resolve(wish, roots, outcome);
     if (path != NULL)
-        analyze(wish, path, watch, outcome);
+        analyze(wish, path, roots, watch, outcome);
     free(path);
     wish_fini(wish);
     free(wish);

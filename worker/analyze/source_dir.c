@@ -3,7 +3,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <fnmatch.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,7 +11,7 @@
 
 #include "common/error.h"
 #include "common/list.h"
-#include "worker/analyze/source.h"
+#include "worker/analyze/source_path.h"
 
 struct source_dir {
     struct source source;
@@ -23,29 +22,6 @@ struct source_dir {
     const struct source_visitor *visitor; /* NULL: files are counted only */
     uint64_t counted;
 };
-
-static const char *const version_control[] = {".git", ".hg", ".svn", ".bzr", "CVS", ".jj"};
-static const char *const vendored[] = {"node_modules", "bower_components", "jspm_packages",
-                                       "vendor",       "third_party",      "third-party",
-                                       "site-packages"};
-
-static bool is_one_of(const char *name, const char *const *names, size_t count)
-{
-    for (size_t i = 0; i < count; i++)
-        if (strcmp(name, names[i]) == 0)
-            return true;
-    return false;
-}
-#define IS_ONE_OF(name, names) is_one_of(name, names, sizeof(names) / sizeof *(names))
-
-static bool is_excluded(const struct source_dir *self, const char *name)
-{
-    for (size_t i = 0; i < self->options.exclude_count; i++)
-        if (fnmatch(self->options.exclude[i], name, 0) == 0 ||
-            fnmatch(self->options.exclude[i], self->relative, 0) == 0)
-            return true;
-    return false;
-}
 
 static bool is_stopped(const struct source_dir *self)
 {
@@ -156,7 +132,8 @@ static int visit(struct source_dir *self, int folder, const struct dirent *entry
         return tell_trouble(self);
     }
     memcpy(self->relative + length, entry->d_name, name_size + 1);
-    if (is_excluded(self, entry->d_name) || entry->d_type == DT_LNK)
+    if (source_is_excluded(&self->options, self->relative, entry->d_name) ||
+        entry->d_type == DT_LNK)
         return 0;
     if (self->visitor == NULL && entry->d_type == DT_REG)
         return count_file(self); /* saves the look at it */
@@ -165,14 +142,14 @@ static int visit(struct source_dir *self, int folder, const struct dirent *entry
     if (S_ISREG(is.st_mode))
         return self->visitor == NULL ? count_file(self)
                                      : visit_file(self, folder, entry->d_name, &is, is_vendored);
-    if (!S_ISDIR(is.st_mode) || IS_ONE_OF(entry->d_name, version_control))
+    if (!S_ISDIR(is.st_mode) || source_is_version_control(entry->d_name))
         return 0;
     child = openat(folder, entry->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (child < 0)
         return tell_trouble(self);
     self->relative[length + name_size] = '/';
     return walk(self, child, length + name_size + 1, depth + 1,
-                is_vendored || IS_ONE_OF(entry->d_name, vendored));
+                is_vendored || source_is_vendored(entry->d_name));
 }
 
 /* Takes over `folder`. `length` is that of the directory's path in self->relative. */

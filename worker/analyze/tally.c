@@ -14,14 +14,16 @@ struct row {
     struct counts counts;
 };
 
+struct of_language {
+    uint64_t files;
+    struct counts counts;
+};
+
 struct tally {
     enum tally_by by;
     uint64_t files, skipped[SKIP_COUNT];
     struct counts totals;
-    struct {
-        uint64_t files;
-        struct counts counts;
-    } * languages; /* one for each row of the table */
+    struct of_language *languages; /* one for each row of the table */
     struct row *rows;
     size_t rows_count, rows_capacity;
 };
@@ -115,6 +117,92 @@ void tally_skip(tally_t *self, enum tally_skip why)
 uint64_t tally_files(const tally_t *self)
 {
     return self->files;
+}
+
+/* ---- sums of a part
+ * -------------------------------------------------------------------------------------- */
+
+struct tally_sums {
+    uint64_t skipped[SKIP_COUNT];
+    struct of_language languages[]; /* one for each row of the table */
+};
+
+/* As it is written: for each language with files in the part. All are numbers of 64 bits as the
+ * machine has them; a cache does not leave its host. */
+struct packed {
+    uint64_t place;
+    struct of_language more;
+};
+
+tally_sums_t *tally_sums_now(const tally_t *self)
+{
+    size_t size = language_table_count * sizeof *self->languages;
+    tally_sums_t *sums = malloc(sizeof *sums + size);
+
+    if (sums == NULL)
+        return NULL;
+    memcpy(sums->skipped, self->skipped, sizeof sums->skipped);
+    memcpy(sums->languages, self->languages, size);
+    return sums;
+}
+
+void tally_sums_destroy(tally_sums_t **self_p)
+{
+    free(*self_p);
+    *self_p = NULL;
+}
+
+static struct counts counts_since(const struct counts *now, const struct counts *then)
+{
+    return (struct counts){.lines = now->lines - then->lines,
+                           .code = now->code - then->code,
+                           .comments = now->comments - then->comments,
+                           .blanks = now->blanks - then->blanks,
+                           .bytes = now->bytes - then->bytes};
+}
+
+void tally_pack_since(const tally_t *self, const tally_sums_t *since, struct ag_buffer *out)
+{
+    for (size_t i = 0; i < SKIP_COUNT; i++) {
+        uint64_t more = self->skipped[i] - since->skipped[i];
+
+        ag_buffer_append(out, &more, sizeof more);
+    }
+    for (size_t i = 0; i < language_table_count; i++) {
+        const struct of_language *now = &self->languages[i], *then = &since->languages[i];
+        struct packed packed = {.place = i,
+                                .more = {.files = now->files - then->files,
+                                         .counts = counts_since(&now->counts, &then->counts)}};
+
+        if (packed.more.files > 0)
+            ag_buffer_append(out, &packed, sizeof packed);
+    }
+}
+
+bool tally_add_sums(tally_t *self, struct ag_bytes sums)
+{
+    uint64_t skipped[SKIP_COUNT];
+    struct packed packed;
+
+    if (self->by != BY_LANGUAGE || sums.size < sizeof skipped ||
+        (sums.size - sizeof skipped) % sizeof packed != 0)
+        return false;
+    for (size_t at = sizeof skipped; at < sums.size; at += sizeof packed) {
+        memcpy(&packed, sums.data + at, sizeof packed);
+        if (packed.place >= language_table_count)
+            return false;
+    }
+    memcpy(skipped, sums.data, sizeof skipped);
+    for (size_t i = 0; i < SKIP_COUNT; i++)
+        self->skipped[i] += skipped[i];
+    for (size_t at = sizeof skipped; at < sums.size; at += sizeof packed) {
+        memcpy(&packed, sums.data + at, sizeof packed);
+        self->files += packed.more.files;
+        counts_add(&self->totals, &packed.more.counts);
+        self->languages[packed.place].files += packed.more.files;
+        counts_add(&self->languages[packed.place].counts, &packed.more.counts);
+    }
+    return true;
 }
 
 /* ---- as msgpack
@@ -226,7 +314,7 @@ static void put_rows(tally_t *self, msgpack_packer *p)
     }
 }
 
-void tally_pack(tally_t *self, const char *source, struct ag_buffer *out)
+void tally_pack(tally_t *self, const struct tally_heading *heading, struct ag_buffer *out)
 {
     static const char *const skips[] = {
 #define X(name, key, why) key,
@@ -236,10 +324,14 @@ void tally_pack(tally_t *self, const char *source, struct ag_buffer *out)
     msgpack_packer packer;
 
     msgpack_packer_init(&packer, out, ag_buffer_write);
-    msgpack_pack_map(&packer, self->by == BY_LANGUAGE ? 5 : 6);
-    put_path(&packer, "source", source);
-    put_key(&packer, "revision");
-    msgpack_pack_nil(&packer);
+    msgpack_pack_map(&packer, 5 + (self->by != BY_LANGUAGE) + (heading->history.data != NULL));
+    put_path(&packer, "source", heading->source);
+    if (heading->revision != NULL) {
+        put_path(&packer, "revision", heading->revision);
+    } else {
+        put_key(&packer, "revision");
+        msgpack_pack_nil(&packer);
+    }
     put_key(&packer, "totals");
     msgpack_pack_map(&packer, 6);
     put_number(&packer, "files", self->files);
@@ -251,4 +343,8 @@ void tally_pack(tally_t *self, const char *source, struct ag_buffer *out)
     msgpack_pack_map(&packer, SKIP_COUNT);
     for (int i = 0; i < SKIP_COUNT; i++)
         put_number(&packer, skips[i], self->skipped[i]);
+    if (heading->history.data != NULL) {
+        put_key(&packer, "history");
+        ag_buffer_append(out, heading->history.data, heading->history.size);
+    }
 }
