@@ -255,8 +255,22 @@ static bool is_a_search(const char *rev)
     return strstr(rev, ":/") != NULL || strstr(rev, "^{/") != NULL || strstr(rev, "@{") != NULL;
 }
 
+/* What HEAD is needs no understanding; and the library keeps a few bytes for ever when what it has
+ * understood cannot be read. */
+static int look_up(repo_t *self, const char *rev, git_object **out)
+{
+    git_oid id;
+    int rc;
+
+    if (strcmp(rev, "HEAD") != 0)
+        return git_revparse_single(out, self->git, rev);
+    rc = git_reference_name_to_id(&id, self->git, rev);
+    return rc < 0 ? rc : git_object_lookup(out, self->git, &id, GIT_OBJECT_ANY);
+}
+
 static int find_commit(repo_t *self, const char *rev, git_commit **out, struct argosy_error *err)
 {
+    char what[REPO_REV_BYTES_MAX + 64];
     git_object *object = NULL;
     int rc;
 
@@ -264,15 +278,13 @@ static int find_commit(repo_t *self, const char *rev, git_commit **out, struct a
     if (is_a_search(rev))
         return ag_fail(err, ARGOSY_EINVAL,
                        "'%s' is a search; name a branch, a tag or a commit, also as NAME~N", rev);
-    rc = git_revparse_single(&object, self->git, rev);
+    rc = look_up(self, rev, &object);
     if (rc == GIT_ENOTFOUND && git_repository_head_unborn(self->git) == 1 &&
         strncmp(rev, "HEAD", 4) == 0)
         return ag_fail(err, ARGOSY_ENOTFOUND, "the repository has no commit yet");
     if (rc == GIT_EAMBIGUOUS)
         return ag_fail(err, ARGOSY_EINVAL, "'%s' is the beginning of more than one id", rev);
     if (rc < 0) {
-        char what[REPO_REV_BYTES_MAX + 64];
-
         snprintf(what, sizeof what, "'%s' is no revision here", rev);
         return fail_with_git(err, rc, what);
     }
