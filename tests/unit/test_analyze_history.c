@@ -119,8 +119,9 @@ static void a_mailmap_makes_two_names_one_person(void **state)
 
     (void)state;
     stage_make_repository("r", 3, 30);
-    stage_run("cd r && git checkout -qf main && printf 'One <one@x> <p0@x>\\nOne <one@x> "
-              "<p1@x>\\n' > .mailmap && git add .mailmap && git commit -qm map");
+    stage_run("cd r && git checkout -qf main && printf '# x\\nOne <one@x> <P0@x>\\nOne <one@x> "
+              "<p1@x>\\nTwo <p2@x> p2\\n broken\\n<two@x> p2 <p2@x>\\n' > .mailmap && git add "
+              ".mailmap && git commit -qm map");
     history = history_of("r", "{\"rev\":\"main\",\"history\":true}");
     assert_sums(history);
     assert_authors(history);

@@ -9,6 +9,7 @@
 #include "common/limits.h"
 #include "worker/analyze/commits.h"
 #include "worker/analyze/history_tell.h"
+#include "worker/analyze/mailmap.h"
 #include "worker/analyze/numstat.h"
 
 /* One at work. */
@@ -32,9 +33,9 @@ struct history {
 
 /* The .mailmap of the revision, as git takes it for a bare repository; NULL: none that can be used.
  */
-static git_mailmap *read_mailmap(const struct history_task *task)
+static mailmap_t *read_mailmap(const struct history_task *task, uint64_t seed)
 {
-    git_mailmap *mailmap = NULL;
+    mailmap_t *mailmap;
     git_blob *blob;
     git_oid id;
     unsigned mode;
@@ -43,18 +44,17 @@ static git_mailmap *read_mailmap(const struct history_task *task)
         (mode & REPO_MODE_TYPE) != REPO_MODE_FILE ||
         repo_read_blob(task->repo, &id, HISTORY_MAILMAP_BYTES_MAX, &blob, NULL) < 0)
         return NULL;
-    if (git_mailmap_from_buffer(&mailmap, git_blob_rawcontent(blob),
-                                (size_t)git_blob_rawsize(blob)) < 0)
-        mailmap = NULL;
+    mailmap =
+        mailmap_new(ag_bytes_of(git_blob_rawcontent(blob), (size_t)git_blob_rawsize(blob)), seed);
     git_blob_free(blob);
     return mailmap;
 }
 
 /* Authors of commits become people: what the mailmap calls the same is one. */
-static int name_people(struct history *self)
+static int name_people(struct history *self, uint64_t seed)
 {
     const names_t *authors = commits_authors(self->commits);
-    git_mailmap *mailmap = read_mailmap(self->task);
+    mailmap_t *mailmap = read_mailmap(self->task, seed);
     int rc = 0;
 
     self->of_authors = calloc(names_count(authors) + 1u, sizeof *self->of_authors);
@@ -66,14 +66,14 @@ static int name_people(struct history *self)
         char both[1024];
         int size;
 
-        if (mailmap != NULL && git_mailmap_resolve(&name, &email, mailmap, name, email) < 0)
-            rc = ARGOSY_ENOMEM;
+        if (mailmap != NULL)
+            mailmap_resolve(mailmap, &name, &email);
         size = snprintf(both, sizeof both, "%.500s%c%.500s", name, '\0', email);
         self->of_authors[i] = names_put(self->people, ag_bytes_of(both, (size_t)size));
         if (self->of_authors[i] == NAMES_NONE)
             rc = ARGOSY_ENOMEM;
     }
-    git_mailmap_free(mailmap);
+    mailmap_destroy(&mailmap);
     self->of_people = calloc(names_count(self->people) + 1u, sizeof *self->of_people);
     return self->of_people == NULL ? ARGOSY_ENOMEM : rc;
 }
@@ -277,7 +277,7 @@ static int run(struct history *self, struct ag_buffer *out, struct argosy_error 
         return ARGOSY_ENOMEM;
     rc = commits_new(&self->commits, task->repo, &task->commit->id, task->stop, &of_commits, err);
     if (rc == 0)
-        rc = name_people(self);
+        rc = name_people(self, seed);
     if (rc == 0)
         rc = walk(self, err);
     if (rc == 0)

@@ -18,7 +18,7 @@ enum {
     NUMSTAT_BLOB_BYTES_MAX = 64 << 20,
     NUMSTAT_DEPTH_MAX = 256,
     NUMSTAT_PATH_MAX = 4096,
-    NUMSTAT_ENTRIES_MAX = 16 << 20 /* of one difference; see SOURCE_GIT_ENTRIES_MAX */
+    NUMSTAT_ENTRIES_MAX = 8 << 20 /* of one difference; see SOURCE_GIT_ENTRIES_MAX */
 };
 
 typedef struct numstat numstat_t;

@@ -10,8 +10,7 @@
 #include "worker/analyze/source.h"
 
 enum {
-    SOURCE_GIT_ENTRIES_MAX =
-        16 << 20, /* a few objects can name each other into billions of files */
+    SOURCE_GIT_ENTRIES_MAX = 8 << 20, /* a few objects can name each other as billions of files */
     SOURCE_GIT_HELD_BYTES_MAX = 256 << 20 /* trees at once in memory, one for each level */
 };
 
