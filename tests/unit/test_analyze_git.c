@@ -93,6 +93,33 @@ static void what_is_excluded_counts_as_in_a_checkout(void **state)
                 stage_result("r", "cache", "{\"rev\":\"main\",\"exclude\":[\"src\"]}"));
 }
 
+/* One content under several names, one directory in several places: an id alone decides nothing. */
+static void what_is_kept_holds_for_a_name_and_a_place(void **state)
+{
+    static const char *const wishes[] = {"{\"by\":\"language\"%s}", "{\"by\":\"file\"%s}"};
+
+    (void)state;
+    stage_run(
+        "git init -q -b main r && cd r && mkdir -p a/x vendor && printf '# b\\n\\nx = 1\\n' > "
+        "a/x/1.py && cp a/x/1.py a/x/1.c && cp a/x/1.py a/x/1.sh && cp a/x/1.py a/x/1.zzz && "
+        "cp a/x/1.py a/x/1.min.js && cp -r a/x vendor/ && cp -r a/x b && git add . && "
+        "git commit -qm one");
+    for (size_t i = 0; i < 2; i++) {
+        char with[64], without[64];
+
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral"
+        snprintf(with, sizeof with, wishes[i], ",\"rev\":\"HEAD\"");
+        snprintf(without, sizeof without, wishes[i], "");
+#pragma GCC diagnostic pop
+        for (int round = 0; round < 2; round++)
+            assert_same(stage_result("r", NULL, without), stage_result("r", "cache", with));
+    }
+    /* The same directory, counted for itself. */
+    assert_same(stage_result("r/vendor/x", NULL, "{}"),
+                stage_result("r/vendor/x", "cache", "{\"rev\":\"HEAD\"}"));
+}
+
 static void a_revision_has_many_names(void **state)
 {
     static const char *const names[] = {"main",  "HEAD", "v1",   "v1^{}",      "refs/tags/v1",
@@ -581,6 +608,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(a_revision_counts_as_its_checkout_does),
         TEST(what_is_excluded_counts_as_in_a_checkout),
+        TEST(what_is_kept_holds_for_a_name_and_a_place),
         TEST(a_revision_has_many_names),
         TEST(a_bare_repository_is_counted_at_its_head),
         TEST(a_part_of_a_checkout_is_that_part_of_a_revision),

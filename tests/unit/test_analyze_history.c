@@ -120,7 +120,8 @@ static void a_mailmap_makes_two_names_one_person(void **state)
     (void)state;
     stage_make_repository("r", 3, 30);
     stage_run("cd r && git checkout -qf main && printf '# x\\nOne <one@x> <P0@x>\\nOne <one@x> "
-              "<p1@x>\\nTwo <p2@x> p2\\n broken\\n<two@x> p2 <p2@x>\\n' > .mailmap && git add "
+              "<p1@x>\\nTwo <p2@x> p2\\n broken\\n<two@x> p2 <p2@x>\\n<one@x> <p3@x>\\nOne "
+              "<p3@x>\\n' > .mailmap && git add "
               ".mailmap && git commit -qm map");
     history = history_of("r", "{\"rev\":\"main\",\"history\":true}");
     assert_sums(history);
@@ -161,6 +162,19 @@ static void the_bus_factor_is_that_of_the_definition(void **state)
     assert_int_equal(number(history, "commits"), 246);
     assert_int_equal(number(history, "bus_factor"), 2);
     assert_string_equal(text(history, "first"), "2001-09-09T01:46:40Z");
+    json_decref(history);
+}
+
+static void exactly_half_of_the_commits_is_enough(void **state)
+{
+    json_t *history;
+
+    (void)state;
+    stage_run("git init -q -b main r && cd r && for i in 1 2 3 4; do echo $i >> a.c; git add .; "
+              "git commit -qm $i --author \"P$((i %% 2)) <p@x>\"; done");
+    history = history_of("r", "{\"history\":true}");
+    assert_int_equal(number(history, "authors"), 2);
+    assert_int_equal(number(history, "bus_factor"), 1);
     json_decref(history);
 }
 
@@ -219,6 +233,7 @@ static void a_commit_that_is_missing_is_a_leaf(void **state)
     leaf = json_array_get(json_object_get(error, "errors"), 0);
     assert_string_equal(text(leaf, "type"), "analyze.git");
     assert_int_equal(strlen(text(leaf, "subject")), 40);
+    assert_int_equal(json_array_size(json_object_get(error, "errors")), 1);
     result = stage_json(&outcome.result);
     assert_int_equal(stage_number(result, "history", "commits"), 2);
     assert_int_equal(stage_number(result, "history", "added"), 1);
@@ -291,6 +306,7 @@ int main(void)
         TEST(numbers_are_those_of_git),
         TEST(a_mailmap_makes_two_names_one_person),
         TEST(the_bus_factor_is_that_of_the_definition),
+        TEST(exactly_half_of_the_commits_is_enough),
         TEST(files_are_as_old_as_their_last_change),
         TEST(a_shallow_clone_ends_where_it_ends),
         TEST(a_commit_that_is_missing_is_a_leaf),
