@@ -13,6 +13,8 @@ void task_finish(struct task *task)
     fail_msg("analyze_run() has no task");
 }
 
+#define TEXT(literal) literal, sizeof literal - 1
+
 static json_t *history_of(const char *repository, const char *json)
 {
     json_t *result = stage_result(repository, NULL, json);
@@ -119,10 +121,10 @@ static void a_mailmap_makes_two_names_one_person(void **state)
 
     (void)state;
     stage_make_repository("r", 3, 30);
-    stage_run("cd r && git checkout -qf main && printf '# x\\nOne <one@x> <P0@x>\\nOne <one@x> "
-              "<p1@x>\\nTwo <p2@x> p2\\n broken\\n<two@x> p2 <p2@x>\\n<one@x> <p3@x>\\nOne "
-              "<p3@x>\\n' > .mailmap && git add "
-              ".mailmap && git commit -qm map");
+    stage_put("r/.mailmap",
+              TEXT("# x\nOne <one@x> <P0@x>\nOne <one@x> <p1@x>\nOne <p1@x>\n broken\n"
+                   "Two <p2@x> p2\n<two@x> p2 <p2@x>\n"));
+    stage_run("cd r && git checkout -qf main && git add .mailmap && git commit -qm map");
     history = history_of("r", "{\"rev\":\"main\",\"history\":true}");
     assert_sums(history);
     assert_authors(history);
