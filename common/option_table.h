@@ -35,8 +35,9 @@
       "argosy fetch -i urls.txt -o 'pages/{host}/{name}' --retries 5\n"                                 \
       "generate-urls | argosy fetch --head --json -\n")                                                 \
     X(ANALYZE, "analyze", "argosy analyze", "[PATH...]", 0, AG_OPERANDS_MAX,              \
-      "Count files, lines, code and comments by language.",                                             \
+      "Count files, lines, code and comments by language, in directories, archives and git commits.",               \
       "argosy analyze ~/src/project\n"                                                                  \
+      "argosy analyze project-1.0.tar.gz project-1.1.zip\n"                                             \
       "argosy analyze --rev v2.0 --history ~/src/project\n"                                              \
       "argosy analyze --by file --format json src include\n")                                        \
     X(EXEC, "exec", "argosy exec", "COMMAND [ARGUMENT...]", 1, AG_OPERANDS_MAX,                                         \
@@ -437,6 +438,8 @@
       "How many jobs of a kind to run at once; kinds that are not named keep their default.")           \
     X(THREADS, "threads", 0, WHOLE, NULL, 1, 1024, "N", AG_FOR(WORKER), WORKER,                         \
       "How many threads analyze (default: one for each core).")                                         \
+    X(LANGUAGES, "languages", 0, TEXT, NULL, 1, 4096, "FILE", AG_FOR(WORKER), WORKER,                   \
+      "Languages to count besides those that are known.")                                              \
     X(TAG, "tag", 0, WORDS, NULL, 1, AG_NAME_BYTES_MAX, "TAG", AG_FOR(WORKER), WORKER,                  \
       "Mark the worker; jobs may ask for a tag.")                                                       \
     X(WORKER_GRACE, "grace", 0, DURATION, "30s", 0, AG_OPTION_MS_MAX, "TIME", AG_FOR(WORKER), WORKER,   \

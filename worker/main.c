@@ -16,6 +16,7 @@
 #include "common/process.h"
 #include "common/zpl/zpl.h"
 #include "worker/analyze/analyze.h"
+#include "worker/analyze/language_file.h"
 #include "worker/exec/exec.h"
 #include "worker/fetch/fetch.h"
 #include "worker/loop.h"
@@ -29,6 +30,8 @@ struct worker {
     struct loop_config loop;
     char **argv;
     struct analyze_roots roots;
+    language_file_t *language_file;
+    struct language_rows languages;
     struct policy_config policy;
     secrets_t *secrets;
     struct handler *handlers[AG_KINDS_MAX];
@@ -98,10 +101,15 @@ static int make_pool(struct worker *self, struct argosy_error *err)
 static int make_analyze(struct worker *self, unsigned place, uint32_t slots,
                         struct argosy_error *err)
 {
+    const char *path = ag_options_text(self->options, AG_OPT_LANGUAGES);
     int rc = make_pool(self, err);
 
+    if (rc == 0 && path != NULL)
+        rc = language_file_load(&self->language_file, path, err);
     if (rc < 0)
         return rc;
+    self->languages = language_file_rows(self->language_file);
+    self->roots.languages = &self->languages;
     self->roots.paths = ag_options_list(self->options, AG_OPT_ROOT, &self->roots.count);
     self->roots.cache = ag_options_text(self->options, AG_OPT_CACHE);
     return analyze_handler_new(&self->handlers[place], self->pool, &self->roots, slots, err);
@@ -138,7 +146,7 @@ static int make_noop(struct worker *self, unsigned place, uint32_t slots, struct
 }
 
 static const struct kind kinds[] = {
-    {"fetch", 100, make_fetch},
+    {"fetch", 25, make_fetch},
     {"analyze", 50, make_analyze},
     {"exec", 50, make_exec},
     {"noop", 100, make_noop},
@@ -298,6 +306,7 @@ static void clean_up(struct worker *self)
         if (self->handlers[i] != NULL)
             self->handlers[i]->destroy(&self->handlers[i]);
     secrets_destroy(&self->secrets);
+    language_file_destroy(&self->language_file);
 }
 
 int main(int argc, char **argv)

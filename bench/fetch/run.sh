@@ -14,7 +14,7 @@ set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 top=$(cd "$here/../.." && pwd)
 all_rows='c100 c1000 delay200 delay5000 tls tls-full file'
-requests=50000 rounds=3 rows=$all_rows disk='' bin='' port=28200 pin_server='' pin_rest=''
+requests=100000 rounds=3 rows=$all_rows disk='' bin='' port=28200 pin_server='' pin_rest=''
 wrk_seconds=3
 file_kb=2097152            # 2 GiB
 file_room_kb=2621440       # what has to be free for it, beside what the others write
@@ -433,7 +433,10 @@ row_small() { # CONCURRENCY
         measure "Argosy, SQLite" run_argosy_list "sqlite:$work/store/jobs.db" "$1" "$requests" "$list"
     fi
     [ -z "$has_wrk" ] || measure "wrk" run_wrk "$1" "$plain/1k"
-    [ -z "$python" ] || measure "aiohttp+uvloop" run_aiohttp get "$plain/1k" "$requests" "$1"
+    if [ -n "$python" ]; then
+        measure "uvloop, manual" run_aiohttp manual "$plain/1k" "$requests" "$1"
+        measure "uvloop, tuned" run_aiohttp get "$plain/1k" "$requests" "$1"
+    fi
     [ -z "$has_curl" ] || measure "curl -Z" run_curl "$1" "$requests" "$list"
     [ -z "$has_wget2" ] || measure "wget2" run_wget2 "$1" "$requests" "$list"
     [ -z "$has_undici" ] || measure "undici" run_undici "$plain/1k" "$requests" "$1"

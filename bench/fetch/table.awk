@@ -12,10 +12,12 @@ BEGIN {
     title["file"] = "a file of 2 GiB"
     # Ratios to reach.
     wanted["c100", "wrk"] = 0.35
-    wanted["c100", "aiohttp+uvloop"] = 8
+    wanted["c100", "uvloop, manual"] = 8
+    wanted["c100", "uvloop, tuned"] = 8
     wanted["c100", "curl -Z"] = 1.5
     wanted["c100", "wget2"] = 1
-    wanted["c1000", "aiohttp+uvloop"] = 6
+    wanted["c1000", "uvloop, manual"] = 6
+    wanted["c1000", "uvloop, tuned"] = 6
     wanted["tls", "aiohttp+uvloop"] = 2
     wanted["file", "uvloop, manual"] = 3
     wanted["file", "uvloop, tuned"] = 3

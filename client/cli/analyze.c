@@ -157,20 +157,21 @@ static void print_table(const struct cli *cli, const json_t *result, FILE *out)
     analyze_print_history(json_object_get(result, "history"), out);
 }
 
-/* RFC 4180. */
+/* RFC 4180; control characters, which may come out of somebody's archive, as in a table. */
 static void put_csv(const char *text, FILE *out)
 {
-    if (strpbrk(text, ",\"\r\n") == NULL) {
-        fputs(text, out);
-        return;
-    }
-    fputc('"', out);
-    for (; *text != '\0'; text++) {
-        if (*text == '"')
+    bool is_quoted = strpbrk(text, ",\"\r\n") != NULL;
+
+    if (is_quoted)
+        fputc('"', out);
+    for (size_t size; *text != '\0'; text += size) {
+        size = strcspn(text, "\"") + (strchr(text, '"') != NULL);
+        print_clean(text, size, out);
+        if (text[size - 1] == '"')
             fputc('"', out);
-        fputc(*text, out);
     }
-    fputc('"', out);
+    if (is_quoted)
+        fputc('"', out);
 }
 
 static void print_csv(const struct cli *cli, const json_t *result, FILE *out)

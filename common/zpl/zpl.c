@@ -20,7 +20,8 @@ static unsigned line_of(const char *text, const char *section, const char *key, 
         size_t indent = strspn(at, " ");
 
         if (section != NULL && indent == 0 && length > 0 && at[0] != '#')
-            inside = strncmp(at, section, strlen(section)) == 0;
+            inside = strncmp(at, section, strlen(section)) == 0 &&
+                     strchr(" \t\r\n=#", at[strlen(section)]) != NULL;
         if (inside && (indent > 0) == (section != NULL) && strncmp(at + indent, key, size) == 0 &&
             strchr(" \t=\n", at[indent + size]) != NULL && nth-- == 0)
             return line;

@@ -242,6 +242,11 @@ static char *read_file(const char *path)
     return text;
 }
 
+const char *harness_read(const char *path)
+{
+    return keep(read_file(path));
+}
+
 const char *harness_await(const char *path, const char *text)
 {
     int64_t until = ag_clock_mono_ms() + WAIT_MS;

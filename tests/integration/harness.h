@@ -26,6 +26,7 @@ void harness_end(void);
 /* A path in the test's own directory; a new text, freed by harness_end(). */
 const char *harness_path(const char *name);
 void harness_write(const char *path, const char *content);
+const char *harness_read(const char *path); /* freed by harness_end() */
 
 /* argv ends with NULL; argv[0] is a program of ARGOSY_BIN. `input` (may be NULL) is its stdin. */
 struct ran harness_run(const char *const *argv, const char *input);

@@ -1,7 +1,6 @@
 /* The fetch engine alone, in a loop of one descriptor, against the server that misbehaves: types,
  * limits, files, many at once, stops, and that nothing stays behind. */
 #include <arpa/inet.h>
-#include <dirent.h>
 #include <errno.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
@@ -11,307 +10,16 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "common/clock.h"
-#include "common/json.h"
 #include "common/limits.h"
+#include "tests/integration/fetch_stage.h"
 #include "tests/integration/harness.h"
-#include "tests/unit/cmocka_prelude.h"
-#include "worker/fetch/fetch.h"
 #include "worker/fetch/output.h"
-
-#ifdef __has_feature /* clang */
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define HAS_SANITIZER
-#endif
-#elif defined __SANITIZE_ADDRESS__ || defined __SANITIZE_THREAD__ /* gcc */
-#define HAS_SANITIZER
-#endif
-#ifdef HAS_SANITIZER
-enum { SLOWER = 3 }; /* than without a sanitizer */
-#else
-enum { SLOWER = 1 };
-#endif
-
-enum { JOBS_MAX = 2000, SLOTS = 200, WAIT_MS = 30000, LATE_MS = 250 * SLOWER };
-
-struct job {
-    struct task task;
-    struct ag_buffer payload;
-    struct outcome outcome;
-    bool done;
-    unsigned permille; /* at its end */
-    int64_t began_at, ended_at;
-};
-
-static struct handler *engine;
-static struct job jobs[JOBS_MAX];
-static size_t made, begun, finished;
-static bool begin_next; /* a job that ends starts the next one */
-
-/* ---- a loop
- * ------------------------------------------------------------------------------------------- */
-
-static void begin(struct job *job)
-{
-    begun++;
-    job->began_at = ag_clock_mono_ms();
-    engine->start(engine, &job->task);
-}
-
-/* Partial results: how many there were, and the last one. */
-static unsigned told;
-static struct ag_buffer told_last = {.size_max = 8 << 20};
-
-void task_tell(struct task *task, const char *note, struct ag_bytes partial)
-{
-    (void)task;
-    assert_null(note);
-    told++;
-    ag_buffer_clear(&told_last);
-    ag_buffer_append(&told_last, partial.data, partial.size);
-}
-
-void task_finish(struct task *task)
-{
-    struct job *job = (struct job *)task; /* its first member */
-
-    if (job->done)
-        fail_msg("a task is finished twice");
-    job->done = true;
-    job->ended_at = ag_clock_mono_ms();
-    job->outcome = task->outcome;
-    job->permille = atomic_load(&task->permille);
-    memset(task, 0x5a, sizeof *task); /* it may be gone: nobody may look */
-    finished++;
-    if (begin_next && begun < made)
-        begin(&jobs[begun]);
-}
-
-static void turn(void)
-{
-    struct pollfd wait = {.fd = fetch_fd(engine), .events = POLLIN};
-    int64_t left = fetch_deadline(engine) - ag_clock_mono_ms();
-
-    poll(&wait, 1, left > 100 ? 100 : left > 0 ? (int)left : 0);
-    fetch_turn(engine, ag_clock_mono_ms());
-}
-
-static void run_until(size_t count)
-{
-    int64_t until = ag_clock_mono_ms() + WAIT_MS;
-
-    while (finished < count) {
-        turn();
-        if (ag_clock_mono_ms() > until)
-            fail_msg("%zu of %zu jobs have ended", finished, count);
-    }
-}
-
-/* A job from JSON with single quotes. */
-__attribute__((format(printf, 1, 2))) static struct job *make(const char *format, ...)
-{
-    struct job *job = &jobs[made];
-    json_t *json;
-    char *text;
-    va_list args;
-
-    va_start(args, format);
-    assert_true(vasprintf(&text, format, args) > 0);
-    va_end(args);
-    for (char *c = text; *c != '\0'; c++)
-        if (*c == '\'')
-            *c = '"';
-    json = json_loads(text, JSON_DECODE_ANY, NULL);
-    if (json == NULL)
-        fail_msg("no JSON: %s", text);
-    free(text);
-    assert_true(made < JOBS_MAX);
-    made++;
-    *job = (struct job){.payload = ag_buffer_empty(AG_PAYLOAD_BYTES_MAX)};
-    assert_ok(ag_json_to_msgpack(json, &job->payload));
-    json_decref(json);
-    job->task.payload = ag_buffer_bytes(&job->payload);
-    atomic_init(&job->task.permille, AG_PERMILLE_UNKNOWN);
-    return job;
-}
-
-/* Begin all that were made, and wait for them. */
-static void run_all(void)
-{
-    while (begun < made)
-        begin(&jobs[begun]);
-    run_until(made);
-}
-
-static void forget_jobs(void)
-{
-    for (size_t i = 0; i < made; i++) {
-        ag_buffer_free(&jobs[i].payload);
-        outcome_fini(&jobs[i].outcome);
-    }
-    made = begun = finished = 0;
-    begin_next = false;
-}
-
-static json_t *tree(const struct ag_buffer *buffer)
-{
-    json_t *json = NULL;
-
-    assert_true(buffer->size > 0);
-    assert_true(ag_json_from_msgpack(ag_buffer_bytes(buffer), &json, NULL) >= 0);
-    return json;
-}
-
-static void expect(const struct job *job, const char *type)
-{
-    assert_true(job->done);
-    if (strcmp(job->outcome.type, type) != 0 || job->outcome.succeeded != (type[0] == '\0')) {
-        json_t *error = job->outcome.succeeded ? json_null() : tree(&job->outcome.error);
-
-        fail_msg("job %zu: expected '%s', got '%s': %s", (size_t)(job - jobs), type,
-                 job->outcome.type, json_dumps(error, JSON_COMPACT));
-    }
-}
-
-/* Run one job and expect its type; "" for a success. */
-static const struct job *expect_one(const char *type, const struct job *job)
-{
-    run_all();
-    expect(job, type);
-    return job;
-}
-
-static int64_t lasted(const struct job *job)
-{
-    return job->ended_at - job->began_at;
-}
-
-/* ---- before and after
- * --------------------------------------------------------------------------------- */
-
-static size_t count_entries(const char *path)
-{
-    DIR *folder = opendir(path);
-    size_t count = 0;
-
-    assert_non_null(folder);
-    while (readdir(folder) != NULL)
-        count++;
-    closedir(folder);
-    return count;
-}
-
-static size_t open_before;
-static const char *root, *http; /* where files go; HOST:PORT of the server */
-
-static void start_engine(unsigned slots, const char *allow)
-{
-    static const char *roots[1], *nets[2];
-    static struct policy_config policy;
-    struct fetch_config config = {.slots = slots,
-                                  .ca_file = harness_server("ca"),
-                                  .roots = roots,
-                                  .roots_count = 1,
-                                  .policy = &policy};
-    struct argosy_error err = {0};
-
-    roots[0] = root;
-    nets[0] = allow;
-    policy = (struct policy_config){.nets = nets};
-    assert_ok(fetch_handler_new(&engine, &config, &err));
-    assert_string_equal(engine->kind, "fetch");
-}
-
-static int set_up(void **state)
-{
-    (void)state;
-    harness_begin();
-    root = harness_path("root");
-    assert_int_equal(mkdir(root, 0700), 0);
-    http = harness_server("http");
-    open_before = count_entries("/proc/self/fd");
-    start_engine(SLOTS, "127.0.0.0/8");
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    int64_t until = ag_clock_mono_ms() + 5000;
-    int rc = 0;
-
-    (void)state;
-    engine->destroy(&engine);
-    forget_jobs();
-    /* A thread that resolves a name for nobody closes its descriptor when it is through. */
-    while (count_entries("/proc/self/fd") != open_before && rc == 0) {
-        if (ag_clock_mono_ms() > until) {
-            print_error("%zu descriptors are open, not %zu\n", count_entries("/proc/self/fd"),
-                        open_before);
-            rc = -1;
-        }
-        poll(NULL, 0, 1);
-    }
-    harness_end();
-    return rc;
-}
-
-/* ---- servers of the tests' own
- * ------------------------------------------------------------------------- */
-
-static struct sockaddr_in any_port(void)
-{
-    return (struct sockaddr_in){.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-}
-
-static int listen_at(struct sockaddr_in *address, int backlog)
-{
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    socklen_t size = sizeof *address;
-
-    *address = any_port();
-    assert_int_equal(bind(fd, (struct sockaddr *)address, size), 0);
-    assert_int_equal(listen(fd, backlog), 0);
-    assert_int_equal(getsockname(fd, (struct sockaddr *)address, &size), 0);
-    return fd;
-}
-
-static pid_t answering;
-
-/* A process that gives this answer to one request; returns the port. answered() reaps it. */
-static unsigned answer_once(const char *answer)
-{
-    struct sockaddr_in address;
-    int fd = listen_at(&address, 8);
-
-    answering = fork();
-    assert_true(answering >= 0);
-    if (answering == 0) {
-        char request[4096];
-        int client;
-
-        alarm(20);
-        client = accept(fd, NULL, NULL);
-        if (read(client, request, sizeof request) <= 0 || write(client, answer, strlen(answer)) < 0)
-            _exit(1);
-        _exit(0);
-    }
-    close(fd);
-    return ntohs(address.sin_port);
-}
-
-static void answered(void)
-{
-    int status;
-
-    assert_int_equal(waitpid(answering, &status, 0), answering);
-    assert_int_equal(status, 0);
-}
 
 /* ---- types
  * -------------------------------------------------------------------------------------------- */
@@ -458,18 +166,6 @@ static void what_a_server_asks_to_wait_for_is_told_within_bounds(void **state)
 
 /* ---- results
  * ------------------------------------------------------------------------------------------ */
-
-static const char *text_at(const json_t *json, const char *key)
-{
-    const char *text = json_string_value(json_object_get(json, key));
-
-    return text != NULL ? text : "";
-}
-
-static json_t *result_of(const struct job *job)
-{
-    return tree(&expect_one("", job)->outcome.result);
-}
 
 static void repeated_headers_are_joined_and_cookies_kept_apart(void **state)
 {
@@ -639,26 +335,6 @@ static void private_addresses_are_refused_also_behind_names_and_redirects(void *
 
 /* ---- files
  * --------------------------------------------------------------------------------------------- */
-
-static bool holds(const char *path, const char *text)
-{
-    char content[64] = "";
-    FILE *file = fopen(path, "r");
-    bool same;
-
-    if (file == NULL)
-        return false;
-    same =
-        fread(content, 1, sizeof content - 1, file) < sizeof content && strcmp(content, text) == 0;
-    fclose(file);
-    return same;
-}
-
-static struct job *make_file(const char *path, const char *name, const char *more)
-{
-    return make("{'url': 'http://%s%s', 'body': 'file', 'file': '%s/%s'%s}", http, path, root, name,
-                more);
-}
 
 static void a_failed_fetch_leaves_what_was_there(void **state)
 {
@@ -864,6 +540,63 @@ static void how_far_a_body_is_is_told_where_its_length_is_known(void **state)
         assert_int_equal(silent[i]->permille, AG_PERMILLE_UNKNOWN);
 }
 
+/* Each new host's robots.txt is a request in between. */
+static void redirects_are_counted_across_robots_txt(void **state)
+{
+    const char *https = harness_server("https");
+
+    (void)state;
+    expect_one("", make("{'url': 'http://%s/redirto/https://%s/redirto/http://%s/page/1', "
+                        "'max_redirects': 2, 'robots': true}",
+                        http, https, http));
+    engine->destroy(&engine);
+    start_engine(SLOTS, "127.0.0.0/8"); /* which knows no robots.txt yet */
+    expect_one("fetch.redirect",
+               make("{'url': 'http://%s/redirto/https://%s/redirto/http://%s/page/1', "
+                    "'max_redirects': 1, 'robots': true}",
+                    http, https, http));
+}
+
+static void another_server_is_not_called_by_the_name_of_the_first(void **state)
+{
+    char answer[256];
+    json_t *result;
+
+    (void)state;
+    snprintf(answer, sizeof answer,
+             "HTTP/1.1 302 Found\r\nLocation: http://%s/echo\r\nContent-Length: 0\r\n\r\n", http);
+    result = tree(&expect_one("", make("{'url': 'http://127.0.0.1:%u/', "
+                                       "'headers': {'Host': 'first.test', 'X-Kept': 'yes'}}",
+                                       answer_once(answer)))
+                       ->outcome.result);
+    answered();
+    assert_null(strstr(text_at(result, "body"), "first.test"));
+    assert_non_null(strstr(text_at(result, "body"), "x-kept"));
+    json_decref(result);
+}
+
+static void what_a_server_says_in_a_message_is_text(void **state)
+{
+    static const char *const types[] = {"\xff\xfe/x", "a/\xc3\xa4\xff", "\xe2\x82"};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
+        const struct job *job;
+        char answer[256];
+        json_t *error;
+
+        snprintf(answer, sizeof answer,
+                 "HTTP/1.1 200 OK\r\nContent-Type: %s\r\nContent-Length: 2\r\n\r\nhi", types[i]);
+        job = expect_one("fetch.type",
+                         make("{'url': 'http://127.0.0.1:%u/', 'accept_types': ['text/*']}",
+                              answer_once(answer)));
+        answered();
+        error = tree(&job->outcome.error);
+        assert_non_null(json_string_value(json_object_get(error, "message")));
+        json_decref(error);
+    }
+}
+
 static void a_stopped_fetch_ends_at_once_wherever_it_is(void **state)
 {
     struct job *stopped[] = {
@@ -936,30 +669,32 @@ static void a_wrong_configuration_is_refused(void **state)
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
     const struct CMUnitTest tests[] = {
-        TEST(every_misbehaviour_has_its_type),
-        TEST(what_cannot_be_asked_is_refused_at_once),
-        TEST(an_error_tells_what_is_known),
-        TEST(a_status_is_a_better_reason_than_the_page_beside_it),
-        TEST(what_a_server_asks_to_wait_for_is_told_within_bounds),
-        TEST(repeated_headers_are_joined_and_cookies_kept_apart),
-        TEST(bodies_are_decoded_counted_and_text_or_bytes),
-        TEST(methods_reach_the_server_as_they_should),
-        TEST(connections_are_kept_also_over_tls),
-        TEST(each_limit_of_time_strikes_when_it_is_over),
-        TEST(connecting_has_a_limit_of_its_own),
-        TEST(private_addresses_are_refused_also_behind_names_and_redirects),
-        TEST(a_failed_fetch_leaves_what_was_there),
-        TEST(a_file_appears_when_it_is_whole),
-        TEST(no_path_leads_out_of_the_root),
-        TEST(files_are_written_also_where_there_is_no_openat2),
-        TEST(two_hundred_answers_of_a_second_take_a_second),
-        TEST(two_thousand_of_all_sorts_each_get_their_own),
-        TEST(how_far_a_body_is_is_told_where_its_length_is_known),
-        TEST(a_stopped_fetch_ends_at_once_wherever_it_is),
-        TEST(an_engine_may_go_while_fetches_run),
-        TEST(a_wrong_configuration_is_refused),
+        FETCH_TEST(every_misbehaviour_has_its_type),
+        FETCH_TEST(what_cannot_be_asked_is_refused_at_once),
+        FETCH_TEST(an_error_tells_what_is_known),
+        FETCH_TEST(a_status_is_a_better_reason_than_the_page_beside_it),
+        FETCH_TEST(what_a_server_asks_to_wait_for_is_told_within_bounds),
+        FETCH_TEST(repeated_headers_are_joined_and_cookies_kept_apart),
+        FETCH_TEST(bodies_are_decoded_counted_and_text_or_bytes),
+        FETCH_TEST(methods_reach_the_server_as_they_should),
+        FETCH_TEST(connections_are_kept_also_over_tls),
+        FETCH_TEST(each_limit_of_time_strikes_when_it_is_over),
+        FETCH_TEST(connecting_has_a_limit_of_its_own),
+        FETCH_TEST(private_addresses_are_refused_also_behind_names_and_redirects),
+        FETCH_TEST(a_failed_fetch_leaves_what_was_there),
+        FETCH_TEST(a_file_appears_when_it_is_whole),
+        FETCH_TEST(no_path_leads_out_of_the_root),
+        FETCH_TEST(files_are_written_also_where_there_is_no_openat2),
+        FETCH_TEST(two_hundred_answers_of_a_second_take_a_second),
+        FETCH_TEST(two_thousand_of_all_sorts_each_get_their_own),
+        FETCH_TEST(how_far_a_body_is_is_told_where_its_length_is_known),
+        FETCH_TEST(redirects_are_counted_across_robots_txt),
+        FETCH_TEST(another_server_is_not_called_by_the_name_of_the_first),
+        FETCH_TEST(what_a_server_says_in_a_message_is_text),
+        FETCH_TEST(a_stopped_fetch_ends_at_once_wherever_it_is),
+        FETCH_TEST(an_engine_may_go_while_fetches_run),
+        FETCH_TEST(a_wrong_configuration_is_refused),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

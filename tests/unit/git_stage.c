@@ -13,6 +13,7 @@
 #include "common/limits.h"
 
 char stage_folder[64];
+const struct language_rows *stage_languages;
 
 int stage_set_up(void **state)
 {
@@ -195,7 +196,7 @@ struct outcome stage_analyze(const char *path, const char *cache, const char *js
 {
     const char *roots_list[] = {stage_folder};
     char kept[128], full[256];
-    struct analyze_roots roots = {.paths = roots_list, .count = 1};
+    struct analyze_roots roots = {.paths = roots_list, .count = 1, .languages = stage_languages};
     struct ag_buffer buffer = ag_buffer_empty(1 << 16);
     struct outcome outcome = {0};
     atomic_int stop = STOP_NONE;

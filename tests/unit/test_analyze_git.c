@@ -120,6 +120,51 @@ static void what_is_kept_holds_for_a_name_and_a_place(void **state)
                 stage_result("r/vendor/x", "cache", "{\"rev\":\"HEAD\"}"));
 }
 
+/* Everything that a result tells of a file comes back, also what few files have. */
+static void all_that_is_found_in_a_file_is_kept(void **state)
+{
+    static const char utf16[] = "\xff\xfe/\0/\0 \0T\0O\0D\0O\0\n";
+
+    (void)state;
+    stage_run("git init -q -b main r");
+    stage_put("r/u.c", utf16, sizeof utf16);
+    stage_run("cd r && printf '// SPDX-License-Identifier: MIT OR Apache-2.0\\r\\n// TODO x\\r\\n' "
+              "> s.c && "
+              "printf '<p>\\n<script>\\n// FIXME\\nvar a;\\n</script>\\n' > p.html && "
+              "echo 'whatever you like' > LICENSE && printf 'int a;' > end.c && cp s.c t.c && "
+              "printf '// \\351\\n' > l.c && git add . && git commit -qm one");
+    for (int round = 0; round < 3; round++) {
+        if (round == 2) /* what was found in files, and not what was found in directories */
+            stage_run("cd r && echo > new.c && git add . && git commit -qm two");
+        assert_same(stage_result("r", NULL, "{\"by\":\"file\"}"),
+                    stage_result("r", "cache", "{\"by\":\"file\",\"rev\":\"HEAD\"}"));
+    }
+}
+
+static void what_is_kept_is_that_of_the_languages_at_hand(void **state)
+{
+    static const struct language one[] = {
+        {.name = "One", .extensions = "zzz", .lines = {{.open = "#"}}}};
+    static const struct language other[] = {
+        {.name = "One", .extensions = "zzz", .lines = {{.open = "--"}}}};
+    const struct language_rows rows[] = {{one, 1}, {other, 1}};
+    static const int comments[] = {2, 1};
+
+    (void)state;
+    stage_run(
+        "git init -q -b main r && cd r && printf '# a\\n# b\\n-- c\\n' > a.zzz && git add . && "
+        "git commit -qm one");
+    for (int round = 0; round < 4; round++) {
+        json_t *result;
+
+        stage_languages = &rows[round % 2];
+        result = stage_result("r", "cache", "{\"rev\":\"HEAD\"}");
+        stage_languages = NULL;
+        assert_int_equal(stage_number(result, "totals", "comments"), comments[round % 2]);
+        json_decref(result);
+    }
+}
+
 static void a_revision_has_many_names(void **state)
 {
     static const char *const names[] = {"main",  "HEAD", "v1",   "v1^{}",      "refs/tags/v1",
@@ -609,6 +654,8 @@ int main(void)
         TEST(a_revision_counts_as_its_checkout_does),
         TEST(what_is_excluded_counts_as_in_a_checkout),
         TEST(what_is_kept_holds_for_a_name_and_a_place),
+        TEST(all_that_is_found_in_a_file_is_kept),
+        TEST(what_is_kept_is_that_of_the_languages_at_hand),
         TEST(a_revision_has_many_names),
         TEST(a_bare_repository_is_counted_at_its_head),
         TEST(a_part_of_a_checkout_is_that_part_of_a_revision),

@@ -44,6 +44,13 @@ static robots_cache_t *new_cache(size_t origins_max, size_t bytes_max)
     return cache;
 }
 
+static void tell_all(robots_cache_t *cache)
+{
+    while (robots_cache_tell(cache))
+        continue;
+    assert_false(robots_cache_is_telling(cache));
+}
+
 static void answer(robots_cache_t *cache, const char *origin, int status, const char *text,
                    int64_t now)
 {
@@ -51,6 +58,7 @@ static void answer(robots_cache_t *cache, const char *origin, int status, const 
         .status = status, .lifetime_ms = -1, .bytes = ag_bytes_of_text(text)};
 
     robots_cache_answer(cache, origin, &what, now);
+    tell_all(cache);
 }
 
 /* Asks, and forgets: what would be said. */
@@ -137,6 +145,7 @@ static void an_answer_is_good_for_as_long_as_it_says_within_bounds(void **state)
 
         assert_int_equal(robots_cache_ask(cache, "o", &asker.question, 5), ROBOTS_FETCH);
         robots_cache_answer(cache, "o", &what, 7);
+        tell_all(cache);
         assert_int_equal(look(cache, "o", "/a", 7 + samples[i].good_ms - 1), ROBOTS_REFUSED);
         assert_int_equal(look(cache, "o", "/a", 7 + samples[i].good_ms), ROBOTS_FETCH);
         robots_cache_destroy(&cache);
@@ -388,6 +397,40 @@ static void one_that_is_answered_may_forget_another_and_ask_again(void **state)
     robots_cache_destroy(&within.cache);
 }
 
+/* Between the answer and being told, the origin stays, though nothing is kept; who forgets is not
+ * told; who asks knows at once. */
+static void those_who_are_answered_are_told_one_after_the_other(void **state)
+{
+    robots_cache_t *cache = new_cache(0, 1 << 20);
+    struct asker askers[] = {asker_for("/a"), asker_for("/b"), asker_for("/a"), asker_for("/a")};
+    struct robots_answer what = {
+        .status = 200, .lifetime_ms = -1, .bytes = ag_bytes_of_text(refuse_a)};
+
+    (void)state;
+    assert_false(robots_cache_tell(cache));
+    for (int i = 0; i < 4; i++)
+        robots_cache_ask(cache, "o", &askers[i].question, 0);
+    robots_cache_answer(cache, "o", &what, 1);
+    assert_int_equal(askers[0].called, 0);
+    assert_true(robots_cache_is_telling(cache));
+    assert_true(robots_cache_tell(cache));
+    assert_int_equal(askers[0].verdict, ROBOTS_REFUSED);
+    assert_int_equal(askers[1].called, 0);
+    assert_int_equal(look(cache, "o", "/a", 2), ROBOTS_REFUSED);
+    robots_cache_forget(cache, &askers[2].question);
+    assert_true(robots_cache_tell(cache));
+    assert_int_equal(askers[1].verdict, ROBOTS_ALLOWED);
+    robots_cache_forget(cache, &askers[3].question);
+    assert_false(robots_cache_tell(cache));
+    assert_int_equal(askers[2].called + askers[3].called, 0);
+    assert_int_equal(look(cache, "o", "/a", 2), ROBOTS_FETCH);
+    for (int i = 0; i < 2; i++)
+        robots_cache_ask(cache, "o", &askers[i].question, 3);
+    robots_cache_answer(cache, "o", &what, 3);
+    robots_cache_destroy(&cache); /* some are still to be told */
+    assert_int_equal(askers[0].called + askers[1].called, 2);
+}
+
 static void those_who_wait_are_left_when_the_cache_ends(void **state)
 {
     robots_cache_t *cache = new_cache(10, 1 << 20);
@@ -553,6 +596,7 @@ static void storm_answer(int at)
         model_drop();
     }
     robots_cache_answer(storm.cache, storm_origin(at, text), &what, storm.now);
+    tell_all(storm.cache);
 }
 
 static void storm_forget(int i)
@@ -647,6 +691,7 @@ int main(void)
         cmocka_unit_test(any_number_may_give_up_in_a_row),
         cmocka_unit_test(one_that_is_told_to_fetch_may_answer_at_once),
         cmocka_unit_test(one_that_is_answered_may_forget_another_and_ask_again),
+        cmocka_unit_test(those_who_are_answered_are_told_one_after_the_other),
         cmocka_unit_test(those_who_wait_are_left_when_the_cache_ends),
         cmocka_unit_test(a_storm_agrees_with_the_model),
     };

@@ -11,13 +11,16 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "worker/analyze/languages.h"
 #include "worker/handler.h"
 #include "worker/pool.h"
 
-/* Directories that jobs may read; without any, none. Must outlive what is made with them. */
+/* Directories that jobs may read; without any, none. And languages besides the table's, or NULL.
+ * Must outlive what is made with them. */
 struct analyze_roots {
     const char *const *paths;
     size_t count;
+    const struct language_rows *languages;
     const char *cache; /* a directory for what was counted in repositories; NULL: nothing is kept */
 };
 

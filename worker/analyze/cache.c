@@ -51,16 +51,25 @@ struct cache {
     struct ag_buffer bytes;
 };
 
-/* FNV-1a, 64 bits: against a disk's errors; SQLite has no checksums of its own. */
+/* As FNV-1a, but eight bytes at a time: against a disk's errors; SQLite has no checksums of its
+ * own. */
+static uint64_t check_more(uint64_t hash, const uint8_t *data, size_t size)
+{
+    uint64_t word;
+
+    for (; size > 0; data += sizeof word, size -= size < sizeof word ? size : sizeof word) {
+        word = 0;
+        memcpy(&word, data, size < sizeof word ? size : sizeof word);
+        hash = (hash ^ word) * UINT64_C(1099511628211);
+        hash ^= hash >> 29; /* else high bits never reach low ones */
+    }
+    return hash;
+}
+
 static uint64_t check_of(const uint8_t *key, const uint8_t *value, size_t size)
 {
-    uint64_t hash = UINT64_C(14695981039346656037);
-
-    for (size_t i = 0; i < CACHE_KEY_BYTES; i++)
-        hash = (hash ^ key[i]) * UINT64_C(1099511628211);
-    for (size_t i = 0; i < size; i++)
-        hash = (hash ^ value[i]) * UINT64_C(1099511628211);
-    return hash;
+    return check_more(check_more(UINT64_C(14695981039346656037) ^ size, key, CACHE_KEY_BYTES),
+                      value, size);
 }
 
 /* ---- opening and giving up

@@ -2,6 +2,10 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
+
+#include "common/assert.h"
+#include "worker/analyze/modeline.h"
 
 enum { CONTENT_LOOKED_AT = 8192, NAME_MAX_BYTES = 255 };
 
@@ -16,8 +20,9 @@ struct key {
 };
 
 struct languages {
-    struct key *keys; /* sorted */
+    struct key *keys; /* sorted, each once */
     size_t count;
+    struct language_rows more;
 };
 
 static int compare(const void *a, const void *b)
@@ -51,13 +56,27 @@ static size_t add_words(struct key *keys, enum key_kind kind, const char *words,
     return count;
 }
 
-static size_t add_all(struct key *keys)
+static bool is_of_table(const struct language *row)
+{
+    return row >= language_table && row < language_table + language_table_count;
+}
+
+/* Of two keys that are the same the table's comes behind. */
+static int compare_for_order(const void *a, const void *b)
+{
+    const struct key *x = a, *y = b;
+    int order = compare(a, b);
+
+    return order != 0 ? order : is_of_table(x->language) - is_of_table(y->language);
+}
+
+static size_t add_all(const languages_t *self, struct key *keys)
 {
     size_t count = 0;
 #define NEXT (keys != NULL ? keys + count : NULL)
 
-    for (size_t i = 0; i < language_table_count; i++) {
-        const struct language *row = &language_table[i];
+    for (size_t i = 0; i < languages_count(self); i++) {
+        const struct language *row = languages_at(self, i);
 
         count += add_words(NEXT, KEY_FILE, row->files, row);
         count += add_words(NEXT, KEY_EXTENSION, row->extensions, row);
@@ -68,17 +87,45 @@ static size_t add_all(struct key *keys)
     return count;
 }
 
-languages_t *languages_new(void)
+languages_t *languages_new(const struct language_rows *more)
 {
     languages_t *self = calloc(1, sizeof *self);
+    size_t kept = 0;
 
-    if (self == NULL || (self->keys = calloc(add_all(NULL), sizeof *self->keys)) == NULL) {
+    if (self != NULL && more != NULL)
+        self->more = *more;
+    if (self == NULL || (self->keys = calloc(add_all(self, NULL), sizeof *self->keys)) == NULL) {
         free(self);
         return NULL;
     }
-    self->count = add_all(self->keys);
-    qsort(self->keys, self->count, sizeof *self->keys, compare);
+    self->count = add_all(self, self->keys);
+    qsort(self->keys, self->count, sizeof *self->keys, compare_for_order);
+    for (size_t i = 1; i < self->count; i++)
+        if (compare(&self->keys[kept], &self->keys[i]) != 0)
+            self->keys[++kept] = self->keys[i];
+    self->count = kept + 1;
     return self;
+}
+
+size_t languages_count(const languages_t *self)
+{
+    return language_table_count + self->more.count;
+}
+
+size_t languages_place(const languages_t *self, const struct language *language)
+{
+    size_t place = is_of_table(language)
+                       ? (size_t)(language - language_table)
+                       : language_table_count + (size_t)(language - self->more.rows);
+
+    AG_ASSERT(place < languages_count(self));
+    return place;
+}
+
+const struct language *languages_at(const languages_t *self, size_t place)
+{
+    return place < language_table_count ? &language_table[place]
+                                        : &self->more.rows[place - language_table_count];
 }
 
 void languages_destroy(languages_t **self_p)
@@ -188,37 +235,92 @@ static const struct language *language_of_script(const languages_t *self, struct
     return NULL;
 }
 
-static bool begins_a_line(struct ag_bytes content, const char *text)
+/* The first of the extension's hints, in the order of the table, that begins a line near the top.
+ */
+static const struct language *language_of_hints(const char *extension, struct ag_bytes content)
 {
     const char *at = (const char *)content.data;
     const char *end = at + (content.size < CONTENT_LOOKED_AT ? content.size : CONTENT_LOOKED_AT);
-    size_t size = strlen(text);
+    size_t first = 0, last, best;
 
-    while (at < end) {
+    while (first < language_hints_count && strcmp(language_hints[first].extension, extension) != 0)
+        first++;
+    for (last = first;
+         last < language_hints_count && strcmp(language_hints[last].extension, extension) == 0;)
+        last++;
+    best = last;
+    while (at < end && best > first) {
         const char *line_end = memchr(at, '\n', (size_t)(end - at));
 
         at = skip_blanks(at, end);
-        if ((size_t)(end - at) >= size && memcmp(at, text, size) == 0)
-            return true;
-        if (line_end == NULL)
-            return false;
-        at = line_end + 1;
+        for (size_t i = first; i < best && at < end; i++) {
+            const char *text = language_hints[i].text;
+
+            if (text[0] == *at && (size_t)(end - at) >= strlen(text) &&
+                memcmp(at, text, strlen(text)) == 0)
+                best = i;
+        }
+        at = line_end != NULL ? line_end + 1 : end;
     }
-    return false;
+    return best < last ? language_find(language_hints[best].language) : NULL;
+}
+
+/* An editor's mode says what language, the name says that it is a header. */
+static const struct language *header_of(const struct language *told, const struct language *by_name)
+{
+    const struct language *c = language_find("C Header"), *cpp = language_find("C++ Header");
+
+    if (told == NULL || (by_name != c && by_name != cpp))
+        return told;
+    return strcmp(told->name, "C") == 0 ? c : strcmp(told->name, "C++") == 0 ? cpp : told;
 }
 
 const struct language *language_of_content(const languages_t *self, const char *name,
                                            const struct language *by_name, struct ag_bytes content)
 {
     const char *extension = extension_of(name);
+    const struct language *found = language_of_script(self, content);
 
-    if (by_name == NULL)
-        return language_of_script(self, content);
-    for (size_t i = 0; extension != NULL && i < language_hints_count; i++)
-        if (strcmp(language_hints[i].extension, extension) == 0 &&
-            begins_a_line(content, language_hints[i].text))
-            return language_find(language_hints[i].language);
-    return by_name;
+    if (found == NULL)
+        found = header_of(language_of_word(self, modeline_find(content)), by_name);
+    if (found == NULL)
+        found = language_of_hints(extension != NULL ? extension : "", content);
+    return found != NULL ? found : by_name;
+}
+
+static bool has_word(const char *words, struct ag_bytes word)
+{
+    while (words != NULL && *words != '\0') {
+        size_t size = strcspn(words, " ");
+
+        if (size == word.size && strncasecmp(words, (const char *)word.data, size) == 0)
+            return true;
+        words += size + (words[size] == ' ');
+    }
+    return false;
+}
+
+const struct language *language_of_word(const languages_t *self, struct ag_bytes word)
+{
+    const struct language *found = NULL;
+
+    if (word.size == 0 || word.size > NAME_MAX_BYTES)
+        return NULL;
+    for (size_t i = 0; i < languages_count(self); i++) {
+        const struct language *row = languages_at(self, i);
+
+        if ((strlen(row->name) == word.size &&
+             strncasecmp(row->name, (const char *)word.data, word.size) == 0) ||
+            has_word(row->aliases, word))
+            return row;
+    }
+    for (size_t i = 0; i < languages_count(self) && found == NULL; i++) {
+        const struct language *row = languages_at(self, i);
+
+        if (has_word(row->extensions, word) || has_word(row->interpreters, word))
+            found = row;
+    }
+    return found;
 }
 
 const struct language *language_find(const char *name)

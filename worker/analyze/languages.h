@@ -1,10 +1,11 @@
 /* languages.h - what the engine knows about languages: one table, and how to find a row of it.
  *
  * Start here: languages_new() once per job, language_of_name() for each file, and
- * language_of_content() where the name leaves a question. The rows stand in language_table.c.
+ * language_of_content() where the name leaves a question. The rows stand in language_table.c; a
+ * worker may know more of them from a file (language_file.h).
  *
  * Threads: the table is constant; an index may be read from any thread once it is made.
- * Ownership: rows and their texts live as long as the program.
+ * Ownership: rows and their texts live as long as the program, those of a file as long as the file.
  */
 #ifndef ANALYZE_LANGUAGES_H
 #define ANALYZE_LANGUAGES_H
@@ -16,7 +17,12 @@
 #include "common/bytes.h"
 
 /* The most a row may hold; a row that wants more makes the compiler complain. */
-enum { LANGUAGE_LINES_MAX = 5, LANGUAGE_BLOCKS_MAX = 4, LANGUAGE_STRINGS_MAX = 8 };
+enum {
+    LANGUAGE_LINES_MAX = 5,
+    LANGUAGE_BLOCKS_MAX = 4,
+    LANGUAGE_STRINGS_MAX = 8,
+    LANGUAGE_EMBEDS_MAX = 3
+};
 
 /* How the beginning of a line comment must stand. */
 enum line_rule {
@@ -25,7 +31,8 @@ enum line_rule {
     LINE_COLUMN_1 = 4, /* only in the first column */
     LINE_WORD = 8,     /* only at the start of a word: behind white space or one of ;&|(){} */
     LINE_NOCASE = 16,  /* letters in any case, and a word of its own (REM) */
-    LINE_NO_CPP = 32   /* not when it begins a preprocessor directive (#define in assembly) */
+    LINE_NO_CPP = 32,  /* not when it begins a preprocessor directive (#define in assembly) */
+    LINE_COLUMN_7 = 64 /* only in the seventh column (COBOL) */
 };
 
 struct language_line {
@@ -39,7 +46,8 @@ enum block_rule {
     BLOCK_NESTED = 1,   /* an opening marker inside opens one more level */
     BLOCK_COLUMN_1 = 2, /* both markers stand in the first column; the closing line belongs to it */
     BLOCK_LEVELS = 4,   /* Lua's long brackets: `open` is followed by any number of '=' and '[' */
-    BLOCK_ALONE = 8     /* each marker is alone on its line (MATLAB) */
+    BLOCK_ALONE = 8,    /* each marker is alone on its line (MATLAB) */
+    BLOCK_STRINGS = 16  /* a marker inside a "string" inside it is none (OCaml) */
 };
 
 struct language_block {
@@ -58,10 +66,12 @@ enum string_rule {
     STRING_CHAR = 64,     /* only if a character literal really stands here: 'x' or '\...' */
     STRING_NUMBER = 128,  /* not inside a number: 1'000 */
     STRING_REGEX = 256,   /* only where a value may begin, and only if it ends on its line */
-    STRING_TEXT = 512     /* text between pieces of code: its blank lines stay blank */
+    STRING_TEXT = 512,    /* text between pieces of code: its blank lines stay blank */
+    STRING_DOUBLED = 1024 /* two closing quotes are one inside */
 };
 
-/* A doubled quote ('it''s') needs no rule: the string ends and the next one begins at once. */
+/* A doubled quote ('it''s') needs no rule without a prefix: the string ends and the next one begins
+ * at once. */
 struct language_string {
     const char *open, *close;
     char escape;        /* the byte that makes the next one harmless; 0 none */
@@ -74,7 +84,22 @@ enum language_rule {
     LANGUAGE_BEGINS_IN_TEXT = 2, /* a file begins inside strings[0] (PHP) */
     LANGUAGE_HEREDOC_SHELL = 4,  /* <<WORD <<-WORD <<'WORD' */
     LANGUAGE_HEREDOC_RUBY = 8,   /* <<WORD <<-WORD <<~WORD, right behind it, quotes allowed */
-    LANGUAGE_HEREDOC_PHP = 16    /* <<<WORD, quotes allowed */
+    LANGUAGE_HEREDOC_PHP = 16,   /* <<<WORD, quotes allowed */
+    LANGUAGE_MINIFIES = 32       /* programs take the line ends out of such files */
+};
+
+/* How a part in another language stands in a text. Only whole lines are such a part. */
+enum embed_rule {
+    EMBED_TAG = 1,   /* between <open ...> and </open>; attributes may name the language */
+    EMBED_NESTS = 2, /* and tags of that name may stand inside (Vue's template) */
+    EMBED_FENCE = 4, /* from a line that begins with `open`, a language behind it, to the next */
+    EMBED_TEXT = 8   /* what STRING_TEXT holds (PHP: what is not PHP) */
+};
+
+struct language_embed {
+    const char *open;     /* "<script", "```" */
+    const char *language; /* when nothing names another; NULL: then the part is no other */
+    unsigned rules;       /* enum embed_rule */
 };
 
 struct language {
@@ -82,10 +107,12 @@ struct language {
     const char *extensions;   /* without the dot, separated by spaces; or NULL */
     const char *files;        /* whole file names; or NULL */
     const char *interpreters; /* what follows #!, without folder and version; or NULL */
+    const char *aliases;      /* other names, of editors' modes and Markdown's fences; or NULL */
     unsigned rules;           /* enum language_rule */
     struct language_line lines[LANGUAGE_LINES_MAX];       /* up to the first without `open` */
     struct language_block blocks[LANGUAGE_BLOCKS_MAX];    /* the same */
     struct language_string strings[LANGUAGE_STRINGS_MAX]; /* the same */
+    struct language_embed embeds[LANGUAGE_EMBEDS_MAX];    /* the same */
 };
 
 /* When an extension belongs to several languages: the first hint whose text stands near the
@@ -104,11 +131,22 @@ extern const size_t language_hints_count;
 /* Extensions of files that are never text; they are not even opened. Separated by spaces. */
 extern const char language_binary_extensions[];
 
+/* Rows besides the table's; their names and extensions win over the table's. */
+struct language_rows {
+    const struct language *rows;
+    size_t count;
+};
+
 typedef struct languages languages_t;
 
-/* The index over the table. NULL when memory is short. */
-languages_t *languages_new(void);
+/* The index over the table and over `more`, which may be NULL. NULL when memory is short. */
+languages_t *languages_new(const struct language_rows *more);
 void languages_destroy(languages_t **self_p);
+
+/* All rows have places from 0 to count - 1. */
+size_t languages_count(const languages_t *self);
+size_t languages_place(const languages_t *self, const struct language *language);
+const struct language *languages_at(const languages_t *self, size_t place);
 
 enum language_verdict {
     LANGUAGE_UNKNOWN,     /* no row; do not open it */
@@ -123,11 +161,16 @@ enum language_verdict {
 enum language_verdict language_of_name(const languages_t *self, const char *name,
                                        const struct language **out);
 
-/* The row that the file's first bytes tell, `by_name` if they tell nothing; may be NULL. */
+/* The row that the file's content tells: a #! line, an editor's modeline, a hint; `by_name` if it
+ * tells nothing; may be NULL. */
 const struct language *language_of_content(const languages_t *self, const char *name,
                                            const struct language *by_name, struct ag_bytes content);
 
-/* The row called `name`, or NULL. */
+/* The row that people mean by a word: its name, an alias, an extension, an interpreter, in any
+ * case. Or NULL. */
+const struct language *language_of_word(const languages_t *self, struct ag_bytes word);
+
+/* The row of the table called `name`, or NULL. */
 const struct language *language_find(const char *name);
 
 #endif

@@ -65,6 +65,10 @@ static void prepare_inside(struct token *token)
         add_inside(token, token->close);
         if (token->block->rules & BLOCK_NESTED)
             add_inside(token, token->open);
+        if (token->block->rules & BLOCK_STRINGS)
+            add_inside(token, "\"");
+        break;
+    case TOKEN_EMBED:
         break;
     case TOKEN_STRING:
         add_inside(token, (token->string->rules & STRING_CPP_RAW) ? ")" : token->close);
@@ -127,6 +131,12 @@ void lexer_prepare(struct lexer *self, const struct language *language)
 
         add_token(self, TOKEN_STRING, string->open, string->close)->string = string;
         self->tracks_last |= (string->rules & (STRING_DOC | STRING_REGEX)) != 0;
+    }
+    for (unsigned i = 0; i < LANGUAGE_EMBEDS_MAX && language->embeds[i].open != NULL; i++) {
+        const struct language_embed *embed = &language->embeds[i];
+
+        if (embed->rules & (EMBED_TAG | EMBED_FENCE))
+            add_token(self, TOKEN_EMBED, embed->open, NULL)->embed = embed;
     }
     qsort(self->tokens, self->tokens_count, sizeof self->tokens[0], compare);
 

@@ -10,7 +10,7 @@
 
 /* NEEDLES_MAX: the most different first bytes of one row; TOKENS_MAX: the most tokens of one row,
  * a marker in any case counts twice. A row that needs more stops the tests (lexer_prepare). */
-enum { NEEDLES_MAX = 14, NEEDLES_INSIDE_MAX = 4, TOKENS_MAX = 24, VECTOR_BYTES = 16 };
+enum { NEEDLES_MAX = 20, NEEDLES_INSIDE_MAX = 4, TOKENS_MAX = 24, VECTOR_BYTES = 16 };
 
 /* Bytes to look for: each spread over a vector. */
 struct needles {
@@ -18,7 +18,7 @@ struct needles {
     uint8_t (*spread)[VECTOR_BYTES];
 };
 
-enum token_kind { TOKEN_BLOCK, TOKEN_STRING, TOKEN_LINE };
+enum token_kind { TOKEN_BLOCK, TOKEN_EMBED, TOKEN_STRING, TOKEN_LINE };
 
 struct token {
     enum token_kind kind;
@@ -28,6 +28,7 @@ struct token {
     const struct language_line *line;
     const struct language_block *block;
     const struct language_string *string;
+    const struct language_embed *embed;
     struct needles inside; /* where to look while inside */
     uint8_t room[NEEDLES_INSIDE_MAX][VECTOR_BYTES];
 };

@@ -3,21 +3,23 @@
 #include "common/error.h"
 #include "common/log.h"
 
-static void open_cache(struct revision *self, const char *folder, bool whole_folders)
+static void open_cache(struct revision *self, const struct analyze_roots *roots,
+                       const languages_t *languages)
 {
     struct argosy_error err = {0};
     cache_t *cache;
 
-    if (folder == NULL)
+    if (roots->cache == NULL)
         return;
-    if (cache_open(&cache, folder, &err) < 0)
+    if (cache_open(&cache, roots->cache, &err) < 0)
         ag_log_warning("analyze", "cache cannot be used", ag_kv("reason", err.message));
     else
-        self->recall = recall_new(cache, whole_folders);
+        self->recall = recall_new(cache, languages);
 }
 
 int revision_open(struct revision *self, const char *path, const char *rev,
-                  const struct analyze_roots *roots, bool whole_folders, struct argosy_error *err)
+                  const struct analyze_roots *roots, const languages_t *languages,
+                  struct argosy_error *err)
 {
     int rc;
 
@@ -26,7 +28,7 @@ int revision_open(struct revision *self, const char *path, const char *rev,
     if (rc == 0)
         rc = repo_resolve(self->repo, rev, &self->commit, err);
     if (rc == 0)
-        open_cache(self, roots->cache, whole_folders);
+        open_cache(self, roots, languages);
     return rc;
 }
 

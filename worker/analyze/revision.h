@@ -15,10 +15,11 @@ struct revision {
     recall_t *recall;   /* NULL: nothing is remembered */
 };
 
-/* `rev` NULL: HEAD. A cache that cannot be used is logged and done without. What repo_open() and
- * repo_resolve() say. revision_close() in any case. */
+/* `rev` NULL: HEAD. `languages` must outlive it. A cache that cannot be used is logged and done
+ * without. What repo_open() and repo_resolve() say. revision_close() in any case. */
 int revision_open(struct revision *self, const char *path, const char *rev,
-                  const struct analyze_roots *roots, bool whole_folders, struct argosy_error *err);
+                  const struct analyze_roots *roots, const languages_t *languages,
+                  struct argosy_error *err);
 
 void revision_close(struct revision *self);
 

@@ -95,7 +95,22 @@ static void load(struct scan *self, size_t base)
         self->block = self->tail;
         self->valid = (UINT64_C(1) << left) - 1;
     }
+    self->sets[0] = self->sets[1] = NULL;
     find_lines(self);
+}
+
+/* One bit for each byte of the block in hand that is in the set. */
+static uint64_t marks_of(struct scan *self, const struct needles *set)
+{
+    if (self->sets[0] == set)
+        return self->marks[0];
+    if (self->sets[1] == set)
+        return self->marks[1];
+    self->sets[1] = self->sets[0];
+    self->marks[1] = self->marks[0];
+    self->sets[0] = set;
+    self->marks[0] = find_marks(self->block, set);
+    return self->marks[0];
 }
 
 size_t scan_find(struct scan *self, size_t from, const struct needles *set, enum scan_paint paint)
@@ -109,7 +124,7 @@ size_t scan_find(struct scan *self, size_t from, const struct needles *set, enum
         if (from < self->base || from - self->base >= BLOCK_BYTES)
             load(self, from);
         range = self->valid & (~UINT64_C(0) << (from - self->base));
-        marks = find_marks(self->block, set) & range;
+        marks = marks_of(self, set) & range;
         if (marks != 0)
             range &= (marks & -marks) - 1;
         for (ends = self->newlines & range; ends != 0; ends &= ends - 1) {
@@ -127,4 +142,16 @@ size_t scan_find(struct scan *self, size_t from, const struct needles *set, enum
         from = self->base + BLOCK_BYTES;
     }
     return self->size;
+}
+
+void scan_pass(struct scan *self, size_t from, size_t to, enum scan_paint paint)
+{
+    const unsigned holds = paint & (LINE_CODE | LINE_COMMENT);
+
+    for (; from < to; from++) {
+        if (self->data[from] == '\n')
+            scan_end_line(self);
+        else if (!scan_is_white(self->data[from]))
+            self->line |= holds;
+    }
 }

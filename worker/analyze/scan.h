@@ -26,6 +26,9 @@ struct scan {
     size_t base;          /* where the block in hand begins */
     const uint8_t *block; /* its bytes: inside data, or `tail` */
     uint64_t valid, newlines, solids;
+    /* What was looked for in this block: code and comments take turns in it. */
+    const struct needles *sets[2];
+    uint64_t marks[2];
     uint8_t tail[BLOCK_BYTES]; /* the last block, filled up */
 };
 
@@ -42,6 +45,9 @@ enum scan_paint {
  * the byte itself is not looked at otherwise, also if it is a newline. */
 size_t scan_find(struct scan *self, size_t from, const struct needles *set, enum scan_paint paint);
 
+/* Pass over [from, to), newlines too, without looking for anything. For short ways. */
+void scan_pass(struct scan *self, size_t from, size_t to, enum scan_paint paint);
+
 /* The line ends here; for newlines that a search stopped at. */
 static inline void scan_end_line(struct scan *self)
 {
@@ -57,14 +63,13 @@ static inline bool scan_is_white(uint8_t byte)
 /* Does `text` stand at `at`? */
 static inline bool scan_has(const struct scan *self, size_t at, const char *text, size_t size)
 {
-    return self->size - at >= size && memcmp(self->data + at, text, size) == 0;
+    return at <= self->size && self->size - at >= size && memcmp(self->data + at, text, size) == 0;
 }
 
 /* The next newline at or behind `at`, or size. Counts nothing. */
 static inline size_t scan_line_end(const struct scan *self, size_t at)
 {
-    const uint8_t *found =
-        at < self->size ? memchr(self->data + at, '\n', self->size - at) : NULL;
+    const uint8_t *found = at < self->size ? memchr(self->data + at, '\n', self->size - at) : NULL;
 
     return found ? (size_t)(found - self->data) : self->size;
 }

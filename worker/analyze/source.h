@@ -1,6 +1,7 @@
 /* source.h - what an analysis reads: one interface, one implementation for each kind of place.
  *
- * Start here: source_dir_new(), then source->each(). Files come in no particular order.
+ * Start here: source_dir_new() or source_archive_new(), then source->each(). Files come in no
+ * particular order.
  *
  * Threads: one at a time.
  */
@@ -20,6 +21,17 @@ enum {
     SOURCE_COUNTED_MAX = 4 << 20      /* files: some seconds; beyond it the total stays unknown */
 };
 
+/* Of archives, besides: nobody's sources need more, and hostile ones ask for anything. */
+enum {
+    SOURCE_ENTRIES_MAX = 1000000,            /* of any kind, also directories */
+    SOURCE_RATIO_MAX = 1000,                 /* unpacked to packed bytes, ... */
+    SOURCE_RATIO_FREE_BYTES = 1 << 20,       /* ... beyond so many unpacked ones */
+    SOURCE_DICTIONARY_BYTES_MAX = 256 << 20, /* of a decoder; the largest that 7z -mx=9 takes */
+    SOURCE_HEADER_BYTES_MAX = 4 << 20, /* what describes one entry: name, sparse map, attributes */
+    SOURCE_INDEX_BYTES_MAX =
+        256 << 20 /* what describes all of them: zip's directory, 7z's header */
+};
+
 struct source_file {
     const char *path; /* relative to the source */
     const char *name; /* its last part */
@@ -28,7 +40,8 @@ struct source_file {
     bool is_submodule; /* a commit of another repository stands there: nothing to read */
     const uint8_t *id; /* of its content, in a git repository; else NULL */
     /* Read it all into `out` (cleared first). ARGOSY_ENOTFOUND, ARGOSY_EIO with the reason,
-     * ARGOSY_ETOOBIG, ARGOSY_ENOMEM, ARGOSY_ESTATE when it was told to stop. */
+     * ARGOSY_EPROTO (damaged or encrypted in its archive), ARGOSY_ETOOBIG, ARGOSY_ENOMEM,
+     * ARGOSY_ESTATE when it was told to stop. */
     int (*read)(const struct source_file *self, struct ag_buffer *out, struct argosy_error *err);
     void *data; /* the source's own */
 };
@@ -36,8 +49,6 @@ struct source_file {
 /* A directory whose content has an id. */
 struct source_folder {
     const uint8_t *id; /* two with the same one hold the same */
-    size_t path_size;  /* of its path, with a slash behind it */
-    unsigned depth;    /* directories around it */
     bool is_vendored;
 };
 
@@ -45,11 +56,13 @@ struct source_folder {
 struct source_visitor {
     /* A regular file. Not 0 ends the walk with that code. */
     int (*file)(void *arg, const struct source_file *file);
-    /* A directory or file that cannot be looked at. */
+    /* A directory or file that cannot be looked at: ARGOSY_ENOTFOUND, ARGOSY_EIO; in an archive
+     * also ARGOSY_EPROTO (damaged, hostile) and ARGOSY_ETOOBIG (a limit; the rest is not told of
+     * when the path is the archive's). */
     int (*trouble)(void *arg, const char *path, const struct argosy_error *err);
-    /* For sources whose directories have ids; may be NULL. True: all that is in it is known, it
-     * need not be walked, and is not left either. */
-    bool (*enter)(void *arg, const struct source_folder *folder);
+    /* Around the files of a directory, for sources whose directories have ids; may be NULL.
+     * `is_whole`: all of it was told of. */
+    void (*enter)(void *arg, const struct source_folder *folder);
     void (*leave)(void *arg, const struct source_folder *folder, bool is_whole);
     void *arg;
 };
@@ -60,6 +73,9 @@ struct source {
      * within each(). ARGOSY_ETOOBIG: more than are worth counting, ARGOSY_ESTATE. NULL: such a
      * source knows only at its end. */
     int (*count)(const struct source *self, uint64_t *files);
+    /* How far each() is, in bytes of `total` ones (fewer, or both 0), for a source that can tell it
+     * at any moment. NULL: files are what it is measured by. */
+    void (*progress)(const struct source *self, uint64_t *done, uint64_t *total);
     void (*destroy)(struct source **self_p);
 };
 
@@ -72,5 +88,13 @@ struct source_options {
 /* A directory, or a single file. Links are not followed. ARGOSY_ENOTFOUND, ARGOSY_EIO. */
 int source_dir_new(struct source **out, const char *path, const struct source_options *options,
                    struct argosy_error *err);
+
+/* An archive: tar, plain or packed with gzip, bzip2, xz or zstd; zip; 7z. *out stays NULL, and 0 is
+ * returned, when `path` is something else: its first bytes tell. Nothing is written to disk, and
+ * one entry at a time is in memory; archives inside are not opened. each() may be called once.
+ * ARGOSY_EPROTO (nothing in it can be read), ARGOSY_ETOOBIG (nor within the limits), ARGOSY_EIO,
+ * ARGOSY_ENOTFOUND, ARGOSY_ENOMEM, ARGOSY_ESTATE. */
+int source_archive_new(struct source **out, const char *path, const struct source_options *options,
+                       struct argosy_error *err);
 
 #endif

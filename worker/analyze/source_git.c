@@ -185,14 +185,12 @@ static int walk(struct source_git *self, const git_oid *id, size_t length, unsig
                 bool is_vendored)
 {
     const struct source_visitor *visitor = self->visitor;
-    struct source_folder folder = {
-        .id = id->id, .path_size = length, .depth = depth, .is_vendored = is_vendored};
+    struct source_folder folder = {.id = id->id, .is_vendored = is_vendored};
     int rc;
 
     if (visitor == NULL || visitor->enter == NULL)
         return walk_inside(self, id, length, depth, is_vendored);
-    if (visitor->enter(visitor->arg, &folder))
-        return 0;
+    visitor->enter(visitor->arg, &folder);
     rc = walk_inside(self, id, length, depth, is_vendored);
     visitor->leave(visitor->arg, &folder, rc == 0);
     return rc;

@@ -5,6 +5,12 @@
 #include <string.h>
 
 #include "common/wire.h"
+#include "worker/analyze/findings.h"
+
+/* Rows that are worth keeping: in an answer of at most 8 MiB each takes more than its path and
+ * ROW_BYTES. Directories may come several times, so that twice as many are kept until they are
+ * merged. */
+enum { ROW_BYTES = 48, ROWS_BYTES_MAX = 8 << 20 };
 
 /* A file or a directory. */
 struct row {
@@ -12,33 +18,49 @@ struct row {
     const struct language *language; /* NULL: a directory */
     uint64_t files;
     struct counts counts;
-};
-
-struct of_language {
-    uint64_t files;
-    struct counts counts;
+    struct count_part *parts; /* when there is more than one */
+    unsigned parts_count;
 };
 
 struct tally {
     enum tally_by by;
+    const languages_t *known;
     uint64_t files, skipped[SKIP_COUNT];
     struct counts totals;
-    struct of_language *languages; /* one for each row of the table */
+    struct {
+        uint64_t files;
+        struct counts counts;
+    } * languages; /* by the row's place */
     struct row *rows;
     size_t rows_count, rows_capacity;
+    size_t rows_bytes; /* at least, in the answer */
+    bool is_too_large; /* no answer holds them; none is kept any more */
 };
 
-tally_t *tally_new(enum tally_by by)
+tally_t *tally_new(enum tally_by by, const languages_t *languages)
 {
     tally_t *self = calloc(1, sizeof *self);
 
     if (self != NULL)
-        self->languages = calloc(language_table_count, sizeof *self->languages);
+        self->languages = calloc(languages_count(languages), sizeof *self->languages);
     if (self != NULL && self->languages == NULL)
         tally_destroy(&self);
-    if (self != NULL)
+    if (self != NULL) {
         self->by = by;
+        self->known = languages;
+    }
     return self;
+}
+
+static void drop_rows(tally_t *self)
+{
+    for (size_t i = 0; i < self->rows_count; i++) {
+        free(self->rows[i].path);
+        free(self->rows[i].parts);
+    }
+    free(self->rows);
+    self->rows = NULL;
+    self->rows_count = self->rows_capacity = 0;
 }
 
 void tally_destroy(tally_t **self_p)
@@ -47,34 +69,67 @@ void tally_destroy(tally_t **self_p)
 
     if (self == NULL)
         return;
-    for (size_t i = 0; i < self->rows_count; i++)
-        free(self->rows[i].path);
-    free(self->rows);
+    drop_rows(self);
     free(self->languages);
     free(self);
     *self_p = NULL;
 }
 
-static int add_row(tally_t *self, const char *path, size_t size, const struct language *language,
-                   const struct counts *counts)
+static int by_path(const void *a, const void *b)
 {
-    struct row *row;
+    return strcmp(((const struct row *)a)->path, ((const struct row *)b)->path);
+}
 
+static void merge_rows(tally_t *self)
+{
+    size_t kept = 0;
+
+    if (self->rows_count == 0)
+        return;
+    qsort(self->rows, self->rows_count, sizeof *self->rows, by_path);
+    for (size_t i = 1; i < self->rows_count; i++) {
+        if (self->by == BY_DIR && by_path(&self->rows[kept], &self->rows[i]) == 0) {
+            counts_add(&self->rows[kept].counts, &self->rows[i].counts);
+            self->rows[kept].files += self->rows[i].files;
+            self->rows_bytes -= strlen(self->rows[i].path) + ROW_BYTES;
+            free(self->rows[i].path);
+        } else {
+            self->rows[++kept] = self->rows[i];
+        }
+    }
+    self->rows_count = kept + 1;
+}
+
+/* A tree of any size, or a hostile archive, must not fill the memory with rows. */
+static void bound_rows(tally_t *self)
+{
+    if (self->rows_bytes <= 2 * ROWS_BYTES_MAX)
+        return;
+    merge_rows(self);
+    if (self->rows_bytes <= ROWS_BYTES_MAX)
+        return;
+    drop_rows(self);
+    self->is_too_large = true;
+}
+
+/* Takes over `row` with its texts. */
+static int add_row(tally_t *self, const struct row *row)
+{
     if (self->rows_count == self->rows_capacity) {
         size_t capacity = self->rows_capacity * 2 + 256;
         struct row *grown = realloc(self->rows, capacity * sizeof *grown);
 
-        if (grown == NULL)
+        if (grown == NULL) {
+            free(row->path);
+            free(row->parts);
             return ARGOSY_ENOMEM;
+        }
         self->rows = grown;
         self->rows_capacity = capacity;
     }
-    row = &self->rows[self->rows_count];
-    *row = (struct row){.language = language, .files = 1, .counts = *counts};
-    row->path = strndup(path, size);
-    if (row->path == NULL)
-        return ARGOSY_ENOMEM;
-    self->rows_count++;
+    self->rows[self->rows_count++] = *row;
+    self->rows_bytes += strlen(row->path) + (1 + row->parts_count) * ROW_BYTES;
+    bound_rows(self);
     return 0;
 }
 
@@ -86,26 +141,51 @@ static int add_dir(tally_t *self, const char *path, const struct counts *counts)
     size_t size = slash != NULL ? (size_t)(slash - path) : 1;
     struct row *last = self->rows_count > 0 ? &self->rows[self->rows_count - 1] : NULL;
 
-    if (last == NULL || strlen(last->path) != size || memcmp(last->path, dir, size) != 0)
-        return add_row(self, dir, size, NULL, counts);
+    if (self->is_too_large)
+        return 0;
+    if (last == NULL || strlen(last->path) != size || memcmp(last->path, dir, size) != 0) {
+        struct row row = {.path = strndup(dir, size), .files = 1, .counts = *counts};
+
+        return row.path != NULL ? add_row(self, &row) : ARGOSY_ENOMEM;
+    }
     counts_add(&last->counts, counts);
     last->files++;
     return 0;
 }
 
-int tally_add(tally_t *self, const char *path, const struct language *language,
-              const struct counts *counts)
+static int add_file(tally_t *self, const char *path, const struct counted *counted)
 {
-    size_t place = (size_t)(language - language_table);
+    size_t size = counted->parts_count * sizeof *counted->parts;
+    struct row row = {.language = counted->parts[0].language, .files = 1, .counts = counted->whole};
 
+    if (self->is_too_large)
+        return 0;
+    row.path = strdup(path);
+    if (counted->parts_count > 1 && (row.parts = malloc(size)) != NULL) {
+        memcpy(row.parts, counted->parts, size);
+        row.parts_count = counted->parts_count;
+    }
+    if (row.path != NULL && (counted->parts_count <= 1 || row.parts != NULL))
+        return add_row(self, &row);
+    free(row.path);
+    free(row.parts);
+    return ARGOSY_ENOMEM;
+}
+
+int tally_add(tally_t *self, const char *path, const struct counted *counted)
+{
     self->files++;
-    counts_add(&self->totals, counts);
-    self->languages[place].files++;
-    counts_add(&self->languages[place].counts, counts);
+    counts_add(&self->totals, &counted->whole);
+    for (unsigned i = 0; i < counted->parts_count; i++) {
+        size_t place = languages_place(self->known, counted->parts[i].language);
+
+        self->languages[place].files += i == 0;
+        counts_add(&self->languages[place].counts, &counted->parts[i].counts);
+    }
     if (self->by == BY_FILE)
-        return add_row(self, path, strlen(path), language, counts);
+        return add_file(self, path, counted);
     if (self->by == BY_DIR)
-        return add_dir(self, path, counts);
+        return add_dir(self, path, &counted->whole);
     return 0;
 }
 
@@ -117,92 +197,6 @@ void tally_skip(tally_t *self, enum tally_skip why)
 uint64_t tally_files(const tally_t *self)
 {
     return self->files;
-}
-
-/* ---- sums of a part
- * -------------------------------------------------------------------------------------- */
-
-struct tally_sums {
-    uint64_t skipped[SKIP_COUNT];
-    struct of_language languages[]; /* one for each row of the table */
-};
-
-/* As it is written: for each language with files in the part. All are numbers of 64 bits as the
- * machine has them; a cache does not leave its host. */
-struct packed {
-    uint64_t place;
-    struct of_language more;
-};
-
-tally_sums_t *tally_sums_now(const tally_t *self)
-{
-    size_t size = language_table_count * sizeof *self->languages;
-    tally_sums_t *sums = malloc(sizeof *sums + size);
-
-    if (sums == NULL)
-        return NULL;
-    memcpy(sums->skipped, self->skipped, sizeof sums->skipped);
-    memcpy(sums->languages, self->languages, size);
-    return sums;
-}
-
-void tally_sums_destroy(tally_sums_t **self_p)
-{
-    free(*self_p);
-    *self_p = NULL;
-}
-
-static struct counts counts_since(const struct counts *now, const struct counts *then)
-{
-    return (struct counts){.lines = now->lines - then->lines,
-                           .code = now->code - then->code,
-                           .comments = now->comments - then->comments,
-                           .blanks = now->blanks - then->blanks,
-                           .bytes = now->bytes - then->bytes};
-}
-
-void tally_pack_since(const tally_t *self, const tally_sums_t *since, struct ag_buffer *out)
-{
-    for (size_t i = 0; i < SKIP_COUNT; i++) {
-        uint64_t more = self->skipped[i] - since->skipped[i];
-
-        ag_buffer_append(out, &more, sizeof more);
-    }
-    for (size_t i = 0; i < language_table_count; i++) {
-        const struct of_language *now = &self->languages[i], *then = &since->languages[i];
-        struct packed packed = {.place = i,
-                                .more = {.files = now->files - then->files,
-                                         .counts = counts_since(&now->counts, &then->counts)}};
-
-        if (packed.more.files > 0)
-            ag_buffer_append(out, &packed, sizeof packed);
-    }
-}
-
-bool tally_add_sums(tally_t *self, struct ag_bytes sums)
-{
-    uint64_t skipped[SKIP_COUNT];
-    struct packed packed;
-
-    if (self->by != BY_LANGUAGE || sums.size < sizeof skipped ||
-        (sums.size - sizeof skipped) % sizeof packed != 0)
-        return false;
-    for (size_t at = sizeof skipped; at < sums.size; at += sizeof packed) {
-        memcpy(&packed, sums.data + at, sizeof packed);
-        if (packed.place >= language_table_count)
-            return false;
-    }
-    memcpy(skipped, sums.data, sizeof skipped);
-    for (size_t i = 0; i < SKIP_COUNT; i++)
-        self->skipped[i] += skipped[i];
-    for (size_t at = sizeof skipped; at < sums.size; at += sizeof packed) {
-        memcpy(&packed, sums.data + at, sizeof packed);
-        self->files += packed.more.files;
-        counts_add(&self->totals, &packed.more.counts);
-        self->languages[packed.place].files += packed.more.files;
-        counts_add(&self->languages[packed.place].counts, &packed.more.counts);
-    }
-    return true;
 }
 
 /* ---- as msgpack
@@ -248,16 +242,16 @@ static int by_code(const void *a, const void *b, void *arg)
 
     if (cx != cy)
         return cx > cy ? -1 : 1;
-    return strcmp(language_table[x].name, language_table[y].name);
+    return strcmp(languages_at(self->known, x)->name, languages_at(self->known, y)->name);
 }
 
 static void put_languages(tally_t *self, msgpack_packer *p)
 {
-    size_t *order = calloc(language_table_count, sizeof *order);
+    size_t *order = calloc(languages_count(self->known), sizeof *order);
     size_t count = 0;
 
-    for (size_t i = 0; order != NULL && i < language_table_count; i++)
-        if (self->languages[i].files > 0)
+    for (size_t i = 0; order != NULL && i < languages_count(self->known); i++)
+        if (self->languages[i].files > 0 || self->languages[i].counts.lines > 0)
             order[count++] = i;
     if (order != NULL)
         qsort_r(order, count, sizeof *order, by_code, self);
@@ -265,35 +259,22 @@ static void put_languages(tally_t *self, msgpack_packer *p)
     msgpack_pack_array(p, count);
     for (size_t i = 0; i < count; i++) {
         msgpack_pack_map(p, 7);
-        put_path(p, "name", language_table[order[i]].name);
+        put_path(p, "name", languages_at(self->known, order[i])->name);
         put_number(p, "files", self->languages[order[i]].files);
         put_counts(p, &self->languages[order[i]].counts);
     }
     free(order);
 }
 
-static int by_path(const void *a, const void *b)
+static void put_parts(msgpack_packer *p, const struct row *row)
 {
-    return strcmp(((const struct row *)a)->path, ((const struct row *)b)->path);
-}
-
-static void merge_rows(tally_t *self)
-{
-    size_t kept = 0;
-
-    if (self->rows_count == 0)
-        return;
-    qsort(self->rows, self->rows_count, sizeof *self->rows, by_path);
-    for (size_t i = 1; i < self->rows_count; i++) {
-        if (self->by == BY_DIR && by_path(&self->rows[kept], &self->rows[i]) == 0) {
-            counts_add(&self->rows[kept].counts, &self->rows[i].counts);
-            self->rows[kept].files += self->rows[i].files;
-            free(self->rows[i].path);
-        } else {
-            self->rows[++kept] = self->rows[i];
-        }
+    put_key(p, "parts");
+    msgpack_pack_array(p, row->parts_count);
+    for (unsigned i = 0; i < row->parts_count; i++) {
+        msgpack_pack_map(p, 6);
+        put_path(p, "language", row->parts[i].language->name);
+        put_counts(p, &row->parts[i].counts);
     }
-    self->rows_count = kept + 1;
 }
 
 static void put_rows(tally_t *self, msgpack_packer *p)
@@ -304,17 +285,20 @@ static void put_rows(tally_t *self, msgpack_packer *p)
     for (size_t i = 0; i < self->rows_count; i++) {
         const struct row *row = &self->rows[i];
 
-        msgpack_pack_map(p, 7);
+        msgpack_pack_map(p, row->parts != NULL ? 8 : 7);
         put_path(p, "path", row->path);
         if (row->language != NULL)
             put_path(p, "language", row->language->name);
         else
             put_number(p, "files", row->files);
         put_counts(p, &row->counts);
+        if (row->parts != NULL)
+            put_parts(p, row);
     }
 }
 
-void tally_pack(tally_t *self, const struct tally_heading *heading, struct ag_buffer *out)
+void tally_pack(tally_t *self, const struct tally_heading *heading, struct findings *findings,
+                struct ag_buffer *out)
 {
     static const char *const skips[] = {
 #define X(name, key, why) key,
@@ -323,8 +307,10 @@ void tally_pack(tally_t *self, const struct tally_heading *heading, struct ag_bu
     };
     msgpack_packer packer;
 
+    out->failed |= self->is_too_large;
     msgpack_packer_init(&packer, out, ag_buffer_write);
-    msgpack_pack_map(&packer, 5 + (self->by != BY_LANGUAGE) + (heading->history.data != NULL));
+    msgpack_pack_map(&packer, 5 + (self->by != BY_LANGUAGE) + FINDINGS_KEYS +
+                                  (heading->history.data != NULL));
     put_path(&packer, "source", heading->source);
     if (heading->revision != NULL) {
         put_path(&packer, "revision", heading->revision);
@@ -343,6 +329,7 @@ void tally_pack(tally_t *self, const struct tally_heading *heading, struct ag_bu
     msgpack_pack_map(&packer, SKIP_COUNT);
     for (int i = 0; i < SKIP_COUNT; i++)
         put_number(&packer, skips[i], self->skipped[i]);
+    findings_pack(findings, &packer);
     if (heading->history.data != NULL) {
         put_key(&packer, "history");
         ag_buffer_append(out, heading->history.data, heading->history.size);

@@ -12,6 +12,7 @@
 #define TALLY_SKIPS(X)                                                                             \
     X(BINARY, "binary", "not text")                                                                \
     X(GENERATED, "generated", "says that a program wrote it")                                      \
+    X(MINIFIED, "minified", "made short for machines")                                             \
     X(VENDORED, "vendored", "other people's code")                                                 \
     X(TOO_LARGE, "too_large", "larger than 64 MiB")                                                \
     X(UNKNOWN, "unknown", "no language that we know")                                              \
@@ -28,32 +29,19 @@ enum tally_by { BY_LANGUAGE, BY_FILE, BY_DIR };
 
 typedef struct tally tally_t;
 
-/* NULL when memory is short. */
-tally_t *tally_new(enum tally_by by);
+/* `languages` must outlive it. NULL when memory is short. */
+tally_t *tally_new(enum tally_by by, const languages_t *languages);
 void tally_destroy(tally_t **self_p);
 
-/* ARGOSY_ENOMEM. */
-int tally_add(tally_t *self, const char *path, const struct language *language,
-              const struct counts *counts);
+/* The file belongs to the language of its first part, its lines to those of all. ARGOSY_ENOMEM. */
+int tally_add(tally_t *self, const char *path, const struct counted *counted);
 void tally_skip(tally_t *self, enum tally_skip why);
 
 uint64_t tally_files(const tally_t *self);
 
-/* The sums by language and of what was skipped, for a part of an analysis to be remembered by. */
-typedef struct tally_sums tally_sums_t;
+struct findings;
 
-/* A copy of them as they are now. NULL when memory is short. */
-tally_sums_t *tally_sums_now(const tally_t *self);
-void tally_sums_destroy(tally_sums_t **self_p);
-
-/* What was added since then, as bytes for tally_add_sums(). */
-void tally_pack_since(const tally_t *self, const tally_sums_t *since, struct ag_buffer *out);
-
-/* Add what tally_pack_since() has written; only by language. False, and nothing is added, if these
- * bytes are something else. */
-bool tally_add_sums(tally_t *self, struct ag_bytes sums);
-
-/* What a result begins with. */
+/* What a result tells besides the sums. */
 struct tally_heading {
     const char *source;
     const char *revision;    /* the commit; NULL: none */
@@ -61,6 +49,7 @@ struct tally_heading {
 };
 
 /* The result of the job as msgpack; a failure is the buffer's. */
-void tally_pack(tally_t *self, const struct tally_heading *heading, struct ag_buffer *out);
+void tally_pack(tally_t *self, const struct tally_heading *heading, struct findings *findings,
+                struct ag_buffer *out);
 
 #endif

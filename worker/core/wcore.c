@@ -255,7 +255,8 @@ static void take_message(struct wcore_attempt *attempt)
             size_t size =
                 text.size < sizeof attempt->message - 1 ? text.size : sizeof attempt->message - 1;
 
-            memcpy(attempt->message, text.data, size);
+            if (size > 0) /* else it may be no text at all */
+                memcpy(attempt->message, text.data, size);
             attempt->message[size] = '\0';
             ag_drop_half_character(attempt->message);
             return;

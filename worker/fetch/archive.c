@@ -56,7 +56,9 @@ static void do_append(void *arg)
                                      .payload = ag_buffer_bytes(&self->payload),
                                      .payload_size = self->payload_size,
                                      .payload_fd = -1,
-                                     .truncated = self->truncated};
+                                     .truncated = self->truncated,
+                                     .request_truncated =
+                                         self->request.failed ? WARC_TRUNCATED_LENGTH : WARC_WHOLE};
 
     if (self->spool != NULL) {
         exchange.payload = (struct ag_bytes){0};
@@ -99,7 +101,8 @@ static void on_appended(void *arg)
 
 static void submit(struct exchange *self)
 {
-    if (pool_submit(self->archive->pool,
+    if (self->archive->pool != NULL &&
+        pool_submit(self->archive->pool,
                     &(struct pool_item){.work = do_append, .done = on_appended, .arg = self}) == 0)
         return;
     self->rc = ag_fail(&self->error, ARGOSY_ENOMEM, "no memory to archive an exchange");
@@ -163,8 +166,11 @@ int exchange_new(struct exchange **out, const struct exchange_config *config,
     return 0;
 }
 
-/* Of a request that is repeated (a connection had gone) the last one counts; its head comes whole.
- */
+void exchange_begin_request(struct exchange *self)
+{
+    ag_buffer_clear(&self->request);
+}
+
 void exchange_add_request(struct exchange *self, const void *data, size_t size)
 {
     ag_buffer_append(&self->request, data, size);
@@ -196,6 +202,12 @@ static bool open_spool(struct exchange *self)
 
 bool exchange_add_payload(struct exchange *self, const void *data, size_t size)
 {
+    const char *failure;
+    int code;
+
+    if (self->rc == 0 && self->spool != NULL &&
+        (failure = sink_failure(self->spool, &code)) != NULL) /* it will never have room again */
+        self->rc = ag_fail(&self->error, code, "%s", failure);
     if (self->rc < 0)
         return true; /* it is said at the end */
     if (self->spool == NULL && self->payload.size + size > ARCHIVE_MEMORY) {
@@ -331,13 +343,18 @@ void archive_on_timer(archive_t *self, int64_t now)
             : now + IDLE_MS;
 }
 
+void archive_stop(archive_t *self)
+{
+    pool_destroy(&self->pool); /* sets NULL: submit() sees it */
+}
+
 void archive_destroy(archive_t **self_p)
 {
     archive_t *self = *self_p;
 
     if (self == NULL)
         return;
-    pool_destroy(&self->pool);
+    archive_stop(self);
     warc_destroy(&self->warc);
     free(self);
     *self_p = NULL;

@@ -33,7 +33,11 @@ void archive_collect(archive_t *self);
 int64_t archive_deadline(const archive_t *self);
 void archive_on_timer(archive_t *self, int64_t now);
 
-/* Waits for what is being written; closes the files. */
+/* Waits for what is being written; what has not begun is not written. The disk of exchanges must
+ * still be there, and may go before archive_destroy(). */
+void archive_stop(archive_t *self);
+
+/* Closes the files. Sets NULL. */
 void archive_destroy(archive_t **self_p);
 
 struct archive_place {
@@ -57,6 +61,10 @@ struct exchange_config {
 int exchange_new(struct exchange **out, const struct exchange_config *config,
                  struct argosy_error *err);
 
+/* It goes out; of what went out before, to a proxy or on a connection that had gone, nothing
+ * counts.
+ */
+void exchange_begin_request(struct exchange *self);
 void exchange_add_request(struct exchange *self, const void *data, size_t size);
 
 /* A line of the answer's head. A status line begins it anew. */

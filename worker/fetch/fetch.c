@@ -15,7 +15,8 @@
 #include "worker/fetch/transfer.h"
 
 enum {
-    DISK_THREADS = 4, /* disks are waited for, not computed on: more than cores is right */
+    DUE_BUDGET_US = 2000, /* of a turn, for what is due */
+    DISK_THREADS = 4,     /* disks are waited for, not computed on: more than cores is right */
     /* One for so many transfers; they start when names wait. A name takes some 50 ms. */
     NAME_TRANSFERS = 4,
     NAME_THREADS_MIN = 8,
@@ -103,16 +104,30 @@ static void on_archive(void *arg, int64_t now)
     archive_collect(self->shared.archive);
 }
 
-void fetch_turn(void *handler, int64_t now)
+/* What became due while sockets were looked at: a thousand may time out at once, or wait for one
+ * name or robots.txt. What is left over is due in the next turn. */
+static void act_on_due(struct fetch *self, int64_t now)
 {
-    struct fetch *self = of(handler);
+    int64_t until = ag_clock_mono_us() + DUE_BUDGET_US;
     struct ag_timer *first;
 
-    shards_turn(self->shared.shards, now);
     while ((first = ag_heap_first(&self->timers)) != NULL && first->at <= now) {
         ag_heap_stop(&self->timers, first);
         transfer_on_timer(AG_OWNER(first, struct transfer, timer), now);
+        if (ag_clock_mono_us() > until)
+            break;
     }
+    while (robots_cache_tell(self->shared.robots) && ag_clock_mono_us() < until)
+        continue;
+}
+
+void fetch_turn(void *handler, int64_t now)
+{
+    struct fetch *self = of(handler);
+
+    self->shared.turn_ends_us = ag_clock_mono_us() + TRANSFER_TURN_US;
+    shards_turn(self->shared.shards, now);
+    act_on_due(self, now);
     archive_on_timer(self->shared.archive, now);
 }
 
@@ -128,6 +143,8 @@ int64_t fetch_deadline(const void *handler)
     int64_t at = shards_deadline(self->shared.shards);
     int64_t archive = archive_deadline(self->shared.archive);
 
+    if (robots_cache_is_telling(self->shared.robots))
+        return 0;
     if (first != NULL && first->at < at)
         at = first->at;
     return archive < at ? archive : at;
@@ -144,7 +161,9 @@ static void fetch_destroy(struct handler **handler_p)
     robots_cache_destroy(&shared->robots); /* first: else those who leave would wake others */
     for (unsigned i = 0; self->transfers != NULL && i < self->config.slots; i++)
         transfer_fini(&self->transfers[i]);
-    pool_destroy(&shared->disk); /* what is left of files is removed meanwhile */
+    if (shared->archive != NULL)
+        archive_stop(shared->archive); /* its exchanges have files on the disk */
+    pool_destroy(&shared->disk);       /* what is left of files is removed meanwhile */
     archive_destroy(&shared->archive);
     resolver_destroy(&shared->resolver);
     shards_destroy(&shared->shards);

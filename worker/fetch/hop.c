@@ -80,7 +80,9 @@ static void set_base(struct transfer *self)
     /* What is resumed or archived is the bytes as they are sent. */
     if (!request->resume && self->exchange == NULL)
         curl_easy_setopt(easy, CURLOPT_ACCEPT_ENCODING, "");
-    if (request->body == FETCH_BODY_FILE && !self->hop.for_robots)
+    /* What one buffer unpacks to must fit into the 64 MB that libcurl keeps of a paused body. */
+    if (request->body == FETCH_BODY_FILE && !self->hop.for_robots && request->max_ratio > 0 &&
+        request->max_ratio <= FETCH_RATIO_MAX)
         curl_easy_setopt(easy, CURLOPT_BUFFERSIZE, (long)TRANSFER_FILE_BUFFER);
     curl_easy_setopt(easy, CURLOPT_SHARE,
                      self->jar != NULL ? self->jar->share : self->shared->share);
@@ -114,6 +116,12 @@ static void set_version(struct transfer *self)
     case FETCH_HTTP_2:
         curl_easy_setopt(easy, CURLOPT_HTTP_VERSION,
                          tls ? CURL_HTTP_VERSION_2TLS : CURL_HTTP_VERSION_2_PRIOR_KNOWLEDGE);
+        /* Before 8.0 (curl #10634) the second request on a connection of this sort breaks it. */
+        if (!tls && curl_version_info(CURLVERSION_NOW)->version_num < 0x080000) {
+            curl_easy_setopt(easy, CURLOPT_FRESH_CONNECT, 1L);
+            curl_easy_setopt(easy, CURLOPT_FORBID_REUSE, 1L);
+            return;
+        }
         curl_easy_setopt(easy, CURLOPT_PIPEWAIT, 1L);
         return;
     case FETCH_HTTP_AUTO:
@@ -127,9 +135,12 @@ static void set_version(struct transfer *self)
 /* ---- what goes out
  * ------------------------------------------------------------------------------------- */
 
-static bool is_secret(const char *line)
+/* Also Host: another server is not called so, and libcurl would tell it the cookies of that name.
+ */
+static bool is_for_home(const char *line)
 {
-    static const char *const names[] = {"Authorization:", "Cookie:", "Proxy-Authorization:"};
+    static const char *const names[] = {
+        "Authorization:", "Cookie:", "Proxy-Authorization:", "Host:"};
 
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         if (strncasecmp(line, names[i], strlen(names[i])) == 0)
@@ -179,7 +190,7 @@ static bool set_headers(struct transfer *self)
     for (const struct curl_slist *at = self->request.headers; at != NULL; at = at->next) {
         if (self->hop.for_robots && strncasecmp(at->data, "User-Agent:", 11) != 0)
             continue;
-        if ((!is_home && is_secret(at->data)) || (self->as_get && is_about_data(at->data)))
+        if ((!is_home && is_for_home(at->data)) || (self->as_get && is_about_data(at->data)))
             continue;
         if (!add_line(&self->hop, at->data))
             return false;
@@ -202,8 +213,7 @@ static void set_secret(struct transfer *self)
     if (self->request.auth == FETCH_AUTH_NONE || self->hop.for_robots ||
         !url_is_same_origin(self->hop.url, &self->request.url))
         return;
-    value = secrets_find(self->shared->config->secrets, self->request.secret, self->hop.url->host,
-                         self->hop.url->scheme);
+    value = secrets_find(self->shared->config->secrets, self->request.secret, self->hop.url);
     if (value == NULL)
         return;
     if (self->request.auth == FETCH_AUTH_BEARER) {
@@ -258,6 +268,7 @@ static bool is_plain(const struct transfer *self)
 
 static void set_all(struct transfer *self)
 {
+    curl_easy_setopt(self->easy, CURLOPT_COOKIEFILE, NULL); /* a reset would leak it */
     curl_easy_reset(self->easy);
     set_base(self);
     set_trust(self);
@@ -277,6 +288,8 @@ bool hop_prepare(struct transfer *self)
         set_all(self);
     self->was_plain = plain;
     curl_easy_setopt(self->easy, CURLOPT_URL, self->hop.url->text);
+    /* Also when there is none: of a request that was stopped before it ran libcurl still has the
+     * list, which is gone, and a reset does not change that. */
     curl_easy_setopt(self->easy, CURLOPT_RESOLVE, self->hop.resolved);
     set_limits(self);
     return set_headers(self);

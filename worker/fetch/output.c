@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/bytes.h"
@@ -46,6 +47,16 @@ static int open_part(output_t *self, struct argosy_error *err)
     return self->file < 0 ? cannot(self, "write beside", err) : 0;
 }
 
+/* While we waited for the lock, who had it may have given the file its name, or removed it. */
+static bool is_still_the_part(const output_t *self)
+{
+    struct stat here, there;
+
+    return fstat(self->file, &here) == 0 &&
+           fstatat(self->folder, self->part, &there, AT_SYMLINK_NOFOLLOW) == 0 &&
+           here.st_ino == there.st_ino && here.st_dev == there.st_dev;
+}
+
 /* A name that the next attempt at the same thing finds again. Somebody who is at it just now keeps
  * it to himself: then this one begins from nothing, under a name of its own. */
 static int open_known_part(output_t *self, const char *key, struct argosy_error *err)
@@ -61,10 +72,11 @@ static int open_known_part(output_t *self, const char *key, struct argosy_error 
     self->file = openat(self->folder, self->part, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666);
     if (self->file < 0)
         return cannot(self, "write beside", err);
-    if (flock(self->file, LOCK_EX | LOCK_NB) == 0)
+    if (flock(self->file, LOCK_EX | LOCK_NB) == 0 && is_still_the_part(self))
         return 0;
     close(self->file);
-    self->mark[0] = '\0';
+    self->file = -1;
+    self->part[0] = self->mark[0] = '\0'; /* they are not ours to remove */
     return open_part(self, err);
 }
 
@@ -250,20 +262,22 @@ static int put_digest(output_t *self, const char *sha256, struct argosy_error *e
 
 int output_commit(output_t *self, const char *sha256, const char **path, struct argosy_error *err)
 {
-    int rc = put_digest(self, sha256, err);
+    int rc = put_digest(self, sha256, err), copy;
 
     if (rc < 0)
         return rc;
-    if (close(self->file) < 0) {
-        self->file = -1;
+    /* Some file systems tell only now what could not be written. Ours stays open: with it goes the
+     * lock, and whoever gets that before the part has its name would write to it. */
+    copy = dup(self->file);
+    if (copy < 0 || close(copy) < 0)
         return cannot(self, "write", err);
-    }
-    self->file = -1;
     if (renameat(self->folder, self->part, self->folder, self->name) < 0)
         return cannot(self, "name", err);
     self->is_committed = true;
     if (self->mark[0] != '\0')
         unlinkat(self->folder, self->mark, 0);
+    close(self->file);
+    self->file = -1;
     *path = self->path;
     return 0;
 }
@@ -274,13 +288,13 @@ void output_destroy(output_t **self_p)
 
     if (self == NULL)
         return;
-    if (self->file >= 0)
-        close(self->file);
     if (self->folder >= 0 && self->part[0] != '\0' && !self->is_committed && !self->is_marked) {
         unlinkat(self->folder, self->part, 0);
         if (self->mark[0] != '\0')
             unlinkat(self->folder, self->mark, 0);
     }
+    if (self->file >= 0)
+        close(self->file); /* last: the lock goes with it */
     if (self->folder >= 0)
         close(self->folder);
     free(self->path);

@@ -102,16 +102,26 @@ static bool is_redirect(const struct transfer *self)
            (self->hop.for_robots || self->request.max_redirects > 0);
 }
 
-/* An answer to "from there on, if it is still the same" (RFC 9110 14.4): a 206 must begin where we
- * have ended; a 200 means that it is not the same any more. */
+/* Exactly what was asked for: from where we have ended to the end. Less is allowed (RFC 9110
+ * 15.3.7), but no use to us. */
+static bool is_the_rest(const char *range, uint64_t from, uint64_t *total)
+{
+    unsigned long long first, last, whole;
+
+    if (sscanf(range, "bytes %llu-%llu/%llu", &first, &last, &whole) != 3 || first != from ||
+        last < first || last + 1 != whole)
+        return false;
+    *total = whole;
+    return true;
+}
+
+/* An answer to "from there on, if it is still the same" (RFC 9110 14.4): a 206 must be the rest; a
+ * 200 means that it is not the same any more. */
 static bool check_range(struct transfer *self)
 {
-    unsigned long long first = 0;
-
     if (self->hop.status == 206) {
-        if (self->resumed_from > 0 &&
-            sscanf(transfer_field(self, "content-range"), "bytes %llu-", &first) == 1 &&
-            first == self->resumed_from) {
+        if (self->resumed_from > 0 && is_the_rest(transfer_field(self, "content-range"),
+                                                  self->resumed_from, &self->hop.range_total)) {
             self->has_resumed = true;
             return true;
         }
@@ -220,14 +230,26 @@ static void note_progress(const struct transfer *self, uint64_t wire)
                           memory_order_relaxed);
 }
 
-static bool is_within_limits(struct transfer *self)
+/* What was sent for what has been unpacked so far, at most: of chunks libcurl counts what it has
+ * just read only when we have had all of it. Told exactly at the end (verdict.c). */
+static uint64_t wire_bytes_at_most(const struct transfer *self, uint64_t counted)
+{
+    bool is_file = self->request.body == FETCH_BODY_FILE;
+
+    return self->hop.wire_bytes_total > 0
+               ? counted
+               : counted + (is_file ? TRANSFER_FILE_BUFFER : CURL_MAX_WRITE_SIZE);
+}
+
+bool receive_check_sizes(struct transfer *self, bool is_over)
 {
     const struct request *request = &self->request;
-    uint64_t bytes = self->hop.bytes + self->resumed_from;
+    uint64_t bytes = self->hop.bytes + self->resumed_from, wire_at_most;
     curl_off_t wire = 0;
 
     curl_easy_getinfo(self->easy, CURLINFO_SIZE_DOWNLOAD_T, &wire);
     note_progress(self, (uint64_t)wire);
+    wire_at_most = is_over ? (uint64_t)wire : wire_bytes_at_most(self, (uint64_t)wire);
     if (bytes > request->max_bytes)
         transfer_blame(self, "fetch.too_large", false,
                        "the body is larger than the limit of %llu bytes",
@@ -237,7 +259,7 @@ static bool is_within_limits(struct transfer *self)
                        "the body is sent in more than the limit of %llu bytes",
                        (unsigned long long)request->max_wire_bytes);
     else if (request->max_ratio > 0 && self->hop.bytes > FETCH_RATIO_FROM &&
-             self->hop.bytes / request->max_ratio > (uint64_t)wire)
+             self->hop.bytes / request->max_ratio > wire_at_most)
         transfer_blame(self, "fetch.too_large", false,
                        "the body unpacks to more than %u times what is sent (max_ratio)",
                        request->max_ratio);
@@ -265,10 +287,6 @@ static size_t keep_inline(struct transfer *self, const char *data, size_t size)
 static size_t keep(struct transfer *self, const char *data, size_t size)
 {
     if (self->sink != NULL) {
-        int code;
-
-        if (sink_failure(self->sink, &code) != NULL)
-            return 0; /* it is told at the end */
         sink_write(self->sink, data, size);
         return size;
     }
@@ -296,7 +314,17 @@ static size_t keep_unwanted(struct transfer *self, const char *data, size_t size
 bool receive_bytes(struct transfer *self, const char *data, size_t size)
 {
     self->hop.bytes += size;
-    return is_within_limits(self) && keep(self, data, size) == size;
+    return receive_check_sizes(self, false) && keep(self, data, size) == size;
+}
+
+/* libcurl reads up to a hundred times before it lets others have their turn. */
+static bool is_out_of_turn(struct transfer *self, int64_t now_us)
+{
+    if (!self->hop.is_packed || now_us < self->shared->turn_ends_us)
+        return false;
+    self->hop.waits_for_turn = true;
+    ag_heap_set(self->shared->timers, &self->timer, now_us / 1000 + 1);
+    return true;
 }
 
 /* The body of an answer, decoded. */
@@ -304,19 +332,25 @@ static size_t on_body(char *data, size_t one, size_t size, void *arg)
 {
     struct transfer *self = arg;
     struct hop *hop = &self->hop;
+    int64_t now_us = ag_clock_mono_us();
+    int code;
 
     (void)one;
-    hop->quiet_since = ag_clock_mono_ms();
+    hop->quiet_since = now_us / 1000;
     if (!hop->in_body) {
         curl_off_t length = announced(self);
 
         hop->in_body = true;
+        hop->is_packed = transfer_field(self, "content-encoding")[0] != '\0';
         hop->wire_bytes_total = hop->is_wanted && length > 0 ? (uint64_t)length : 0;
         if (hop->status == 0) /* no HTTP: a file of FTP's has neither status nor head */
             hop->is_wanted = true;
     }
+    if (self->sink != NULL && sink_failure(self->sink, &code) != NULL)
+        return 0; /* it is told at the end; it will never have room again */
     /* First who may have to wait, then who takes it: what is paused comes again, whole. */
-    if ((hop->is_wanted && self->sink != NULL && !sink_has_room(self->sink, size)) ||
+    if (is_out_of_turn(self, now_us) ||
+        (hop->is_wanted && self->sink != NULL && !sink_has_room(self->sink, size)) ||
         (self->exchange != NULL && !exchange_add_payload(self->exchange, data, size))) {
         hop->is_paused = true;
         return CURL_WRITEFUNC_PAUSE;
@@ -416,6 +450,8 @@ static int on_ready(void *arg, char *peer, char *here, int peer_port, int port)
     self->denied[0] = '\0';
     if (!policy_is_open(self->shared->policy) && !may_reach_peer(self, peer, peer_port))
         return CURL_PREREQFUNC_ABORT;
+    if (self->exchange != NULL)
+        exchange_begin_request(self->exchange);
     self->hop.phase = PHASE_WAITING;
     self->hop.quiet_since = ag_clock_mono_ms();
     return CURL_PREREQFUNC_OK;

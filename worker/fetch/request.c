@@ -4,9 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/json.h"
 #include "common/limits.h"
 #include "common/wire.h"
+#include "worker/fetch/encode.h"
 
 /* Reads one value of the payload's map into the request. False: the value is not what it must be.
  */
@@ -118,95 +118,8 @@ static bool read_data(struct request *out, struct ag_reader *reader)
     if (bytes.size > 0)
         memcpy(out->data, bytes.data, bytes.size);
     out->data_size = bytes.size;
+    out->bodies++;
     return true;
-}
-
-/* What becomes the request's body: the encoded text is taken over. */
-static bool set_data(struct request *out, struct ag_buffer *text, const char *type)
-{
-    bool ok = !text->failed && ag_buffer_reserve(text, 1) != NULL;
-
-    free(out->data);
-    out->data_size = text->size;
-    out->data = ok ? (char *)ag_buffer_take(text, &out->data_size) : NULL;
-    if (ok && out->data == NULL)
-        out->data = strdup("");
-    out->data_type = type;
-    ag_buffer_free(text);
-    return out->data != NULL;
-}
-
-static void put_encoded(struct ag_buffer *out, struct ag_bytes text)
-{
-    /* WHATWG URL, application/x-www-form-urlencoded: these stay, a space becomes a plus. */
-    static const char plain[] = "*-._";
-
-    for (size_t i = 0; i < text.size; i++) {
-        char c = (char)text.data[i];
-
-        if ((c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') ||
-            memchr(plain, c, sizeof plain - 1) != NULL)
-            ag_buffer_append(out, &c, 1);
-        else if (c == ' ')
-            ag_buffer_text(out, "+");
-        else
-            ag_buffer_printf(out, "%%%02X", (unsigned char)c);
-    }
-}
-
-static bool put_field(struct ag_buffer *out, struct ag_bytes name, struct ag_reader *reader)
-{
-    struct ag_reader again = *reader;
-    uint32_t count = ag_read_array(&again);
-
-    if (again.failed)
-        count = 1;
-    else
-        *reader = again;
-    for (uint32_t i = 0; i < count; i++) {
-        struct ag_bytes value = ag_read_text(reader, AG_PAYLOAD_BYTES_MAX);
-
-        if (reader->failed)
-            return false;
-        if (out->size > 0)
-            ag_buffer_text(out, "&");
-        put_encoded(out, name);
-        ag_buffer_text(out, "=");
-        put_encoded(out, value);
-    }
-    return true;
-}
-
-static bool read_form(struct request *out, struct ag_reader *reader)
-{
-    struct ag_buffer text = ag_buffer_empty(4 * AG_PAYLOAD_BYTES_MAX);
-    uint32_t pairs = ag_read_map(reader);
-
-    for (uint32_t i = 0; i < pairs; i++) {
-        struct ag_bytes name = ag_read_text(reader, AG_PAYLOAD_BYTES_MAX);
-
-        if (reader->failed || !put_field(&text, name, reader)) {
-            reader->failed = true;
-            break;
-        }
-    }
-    if (!reader->failed)
-        return set_data(out, &text, "application/x-www-form-urlencoded");
-    ag_buffer_free(&text);
-    return false;
-}
-
-static bool read_json(struct request *out, struct ag_reader *reader)
-{
-    struct ag_buffer text = ag_buffer_empty(8 * AG_PAYLOAD_BYTES_MAX);
-    struct ag_bytes raw = ag_read_raw(reader);
-    json_t *json;
-
-    if (reader->failed || ag_json_from_msgpack(raw, &json, NULL) < 0)
-        return false;
-    ag_json_print(json, &text);
-    json_decref(json);
-    return set_data(out, &text, "application/json");
 }
 
 static bool read_path(char **out, struct ag_reader *reader)
@@ -216,6 +129,7 @@ static bool read_path(char **out, struct ag_reader *reader)
 
 static bool read_data_file(struct request *out, struct ag_reader *reader)
 {
+    out->bodies++;
     return read_path(&out->data_file, reader);
 }
 
@@ -461,8 +375,8 @@ static const struct field {
     {"headers", read_headers, "a map of at most 128 names and values without line ends"},
     {"data", read_data, "text or bytes"},
     {"data_file", read_data_file, "an absolute path"},
-    {"form", read_form, "a map of names to texts or arrays of texts"},
-    {"json", read_json, "a value"},
+    {"form", encode_form, "a map of names to texts or arrays of texts"},
+    {"json", encode_json, "a value"},
     {"auth", read_auth, "{\"bearer\": NAME} or {\"basic\": NAME}, a secret of the worker"},
     {"proxy", read_proxy, "a URL"},
     {"cookies", read_cookies, "a jar's name"},
@@ -579,8 +493,8 @@ static const char *settle(struct request *self)
         return "'file' must say where the body goes when 'body' is file";
     if (self->body != FETCH_BODY_FILE && self->file != NULL)
         return "'file' needs 'body' to be file";
-    if (self->data != NULL && self->data_file != NULL)
-        return "'data_file' cannot go with 'data', 'form' or 'json'";
+    if (self->bodies > 1)
+        return "'data', 'data_file', 'form' and 'json' cannot go together: a request has one body";
     if (self->resume && (self->body != FETCH_BODY_FILE || self->warc != NULL))
         return "'resume' needs 'body' to be file, and no 'warc'";
     if (self->pages > 0 && (self->body == FETCH_BODY_FILE || self->sha256 != NULL))

@@ -43,6 +43,7 @@ struct request {
     size_t data_size;
     const char *data_type; /* of a body that was encoded here; NULL: not known */
     char *data_file;       /* it is this file's content; NULL none */
+    unsigned bodies;       /* how many of data, data_file, form and json the job has */
     bool head;
     enum fetch_auth auth;
     char *secret; /* by its name */

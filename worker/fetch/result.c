@@ -2,6 +2,7 @@
 
 #include <msgpack/pack.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "common/clock.h"
@@ -107,62 +108,75 @@ static const char *next_header(const char *at, const char **name, const char **v
     return *value + strlen(*value) + 1;
 }
 
-/* Whether there is a header of that name before `at`. */
-static bool came_before(const char *first, const char *at, const char *wanted)
-{
+struct header {
     const char *name, *value;
+    struct header *more; /* the next one of the same name */
+    bool is_more;
+};
 
-    while (first < at) {
-        first = next_header(first, &name, &value);
-        if (name[0] == wanted[0] && strcmp(name, wanted) == 0)
-            return true;
+/* By name, then in the order in which they came. */
+static int compare_headers(const void *left, const void *right)
+{
+    const struct header *a = *(struct header *const *)left, *b = *(struct header *const *)right;
+    int order = strcmp(a->name, b->name);
+
+    return order != 0 ? order : (a > b) - (a < b);
+}
+
+/* Each is linked to the next one of its name. Returns how many names there are. By sorting:
+ * comparing each with each takes 10 ms when a server has sent as many as it may. */
+static uint32_t link_headers(struct header *headers, uint32_t count)
+{
+    struct header *sorted[TRANSFER_HEADERS_MAX];
+    uint32_t different = count;
+
+    for (uint32_t i = 0; i < count; i++)
+        sorted[i] = &headers[i];
+    qsort(sorted, count, sizeof *sorted, compare_headers);
+    for (uint32_t i = 1; i < count; i++) {
+        if (strcmp(sorted[i - 1]->name, sorted[i]->name) != 0)
+            continue;
+        sorted[i - 1]->more = sorted[i];
+        sorted[i]->is_more = true;
+        different--;
     }
-    return false;
+    return different;
 }
 
 /* The value, and after it those of the same name that come later (RFC 9110 5.3); of cookies, which
  * must not be joined, one on each line. */
-static void put_joined(msgpack_packer *p, const char *name, const char *value, const char *at,
-                       const char *end)
+static void put_joined(msgpack_packer *p, const struct header *header)
 {
     struct ag_buffer joined = ag_buffer_empty(TRANSFER_HEADER_BYTES_MAX);
-    const char *more_name, *more_value;
 
-    ag_buffer_text(&joined, value);
-    while (at < end) {
-        at = next_header(at, &more_name, &more_value);
-        if (strcmp(more_name, name) == 0) {
-            ag_buffer_text(&joined, strcmp(name, "set-cookie") == 0 ? "\n" : ", ");
-            ag_buffer_text(&joined, more_value);
-        }
+    ag_buffer_text(&joined, header->value);
+    for (const struct header *more = header->more; more != NULL; more = more->more) {
+        ag_buffer_text(&joined, strcmp(header->name, "set-cookie") == 0 ? "\n" : ", ");
+        ag_buffer_text(&joined, more->value);
     }
-    put_pair(p, name, ag_buffer_as_text(&joined));
+    put_pair(p, header->name, ag_buffer_as_text(&joined));
     ag_buffer_free(&joined);
 }
 
-static void put_headers(msgpack_packer *p, const struct ag_buffer *headers)
+static void put_headers(msgpack_packer *p, const struct ag_buffer *fields)
 {
-    const char *first = headers->size > 0 ? (const char *)headers->data : "";
-    const char *end = first + headers->size;
-    const char *name, *value, *at;
-    uint32_t all = 0, different = 0;
+    struct header headers[TRANSFER_HEADERS_MAX];
+    const char *at = fields->size > 0 ? (const char *)fields->data : "";
+    const char *end = at + fields->size;
+    uint32_t count = 0;
 
-    for (at = first; at < end; all++) {
-        const char *here = at;
-
-        at = next_header(at, &name, &value);
-        different += !came_before(first, here, name);
+    while (at < end && count < TRANSFER_HEADERS_MAX) {
+        headers[count] = (struct header){0};
+        at = next_header(at, &headers[count].name, &headers[count].value);
+        count++;
     }
     put_text(p, "headers");
-    msgpack_pack_map(p, different);
-    for (at = first; at < end;) {
-        const char *here = at;
-
-        at = next_header(at, &name, &value);
-        if (all == different)
-            put_pair(p, name, value);
-        else if (!came_before(first, here, name))
-            put_joined(p, name, value, at, end);
+    msgpack_pack_map(p, link_headers(headers, count));
+    for (const struct header *header = headers; header < headers + count; header++) {
+        if (header->more != NULL && !header->is_more)
+            put_joined(p, header);
+        else if (!header->is_more)
+            put_pair(p, header->name, header->value);
     }
 }
 

@@ -17,6 +17,7 @@ struct robots_origin {
     struct ag_map_node node;         /* its id is a digest of the origin's text */
     struct ag_link link;             /* in robots_cache.resting */
     struct ag_link waiting;          /* questions; the one who fetches is among them */
+    size_t answered;                 /* questions that robots_cache_tell() will call */
     struct robots_question *fetcher; /* NULL: nobody */
     bool is_handing;                 /* hand_on() looks for somebody to fetch */
     enum robots_meaning meaning;     /* ROBOTS_IS_UNREACHABLE: nothing is known */
@@ -26,7 +27,8 @@ struct robots_origin {
 
 struct robots_cache {
     struct ag_map origins;
-    struct ag_link resting; /* the one that was asked about last is at the end */
+    struct ag_link answered; /* questions, of all origins */
+    struct ag_link resting;  /* the one that was asked about last is at the end */
     size_t resting_count, origins_max;
     size_t bytes, bytes_max; /* of rules */
     char agent[];
@@ -49,6 +51,7 @@ int robots_cache_new(robots_cache_t **out, const char *agent, size_t origins_max
         return ag_fail(err, ARGOSY_ENOMEM, "no memory for a cache of robots.txt");
     *self = (robots_cache_t){.origins_max = origins_max, .bytes_max = bytes_max};
     memcpy(self->agent, agent, size);
+    ag_link_init(&self->answered);
     ag_link_init(&self->resting);
     rc = ag_map_init(&self->origins, seed);
     if (rc < 0) {
@@ -123,8 +126,11 @@ static void drop(robots_cache_t *self, struct robots_origin *origin)
     free(origin);
 }
 
+/* If nobody needs it, it may be dropped from now on. */
 static void rest(robots_cache_t *self, struct robots_origin *origin)
 {
+    if (origin->fetcher != NULL || origin->answered > 0 || origin->is_handing)
+        return;
     if (!ag_link_is_listed(&origin->link))
         self->resting_count++;
     ag_list_append(&self->resting, &origin->link);
@@ -211,28 +217,50 @@ void robots_cache_answer(robots_cache_t *self, const char *text, const struct ro
                          int64_t now)
 {
     struct robots_origin *origin = find(self, text);
-    struct robots_question *question;
-    struct ag_link answered;
 
     if (origin == NULL || origin->fetcher == NULL)
         return;
     learn(self, origin, answer, now);
     origin->fetcher = NULL;
-    /* All are judged before the first is called, who may do things that drop the origin. */
-    ag_link_init(&answered);
     while (!ag_list_is_empty(&origin->waiting)) {
-        question = AG_OWNER(origin->waiting.next, struct robots_question, link);
-        question->verdict = judge(origin, question->path);
-        question->origin = NULL;
-        ag_list_append(&answered, &question->link);
+        struct robots_question *question =
+            AG_OWNER(origin->waiting.next, struct robots_question, link);
+
+        question->is_answered = true;
+        origin->answered++;
+        ag_list_append(&self->answered, &question->link);
     }
-    if (!origin->is_handing)
-        rest(self, origin);
-    while (!ag_list_is_empty(&answered)) {
-        question = AG_OWNER(answered.next, struct robots_question, link);
-        ag_link_remove(&question->link);
-        question->answered(question, question->verdict);
-    }
+    rest(self, origin);
+}
+
+/* It waits no more for its answer to be told. */
+static void leave(robots_cache_t *self, struct robots_question *question)
+{
+    struct robots_origin *origin = question->origin;
+
+    ag_link_remove(&question->link);
+    question->origin = NULL;
+    question->is_answered = false;
+    origin->answered--;
+    rest(self, origin);
+}
+
+bool robots_cache_is_telling(const robots_cache_t *self)
+{
+    return !ag_list_is_empty(&self->answered);
+}
+
+bool robots_cache_tell(robots_cache_t *self)
+{
+    struct robots_question *question = AG_OWNER(self->answered.next, struct robots_question, link);
+    enum robots_verdict verdict;
+
+    if (!robots_cache_is_telling(self))
+        return false;
+    verdict = judge(question->origin, question->path);
+    leave(self, question);
+    question->answered(question, verdict);
+    return true;
 }
 
 /* Nobody fetches: tell the one who has waited longest. A loop, because that one may give up at once
@@ -261,10 +289,14 @@ void robots_cache_forget(robots_cache_t *self, struct robots_question *question)
 
     if (!is_waiting(question))
         return;
+    if (question->is_answered) {
+        leave(self, question);
+        return;
+    }
     ag_link_remove(&question->link);
     question->origin = NULL;
-    if (origin == NULL || origin->fetcher != question)
-        return; /* it was about to be called, or somebody else fetches */
+    if (origin->fetcher != question)
+        return;
     origin->fetcher = NULL;
     hand_on(self, origin);
 }
@@ -283,6 +315,8 @@ void robots_cache_destroy(robots_cache_t **self_p)
 
     if (self == NULL)
         return;
+    while (!ag_list_is_empty(&self->answered))
+        leave(self, AG_OWNER(self->answered.next, struct robots_question, link));
     while ((node = ag_map_next(&self->origins, NULL)) != NULL) {
         struct robots_origin *origin = AG_OWNER(node, struct robots_origin, node);
 

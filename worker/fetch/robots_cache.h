@@ -1,9 +1,9 @@
 /* robots_cache.h - the robots.txt of many servers: asked for once, kept for a while.
  *
  * Start here: robots_cache_ask(). Whoever is told ROBOTS_FETCH gets ORIGIN/robots.txt and hands
- * what came of it to robots_cache_answer(); whoever is told ROBOTS_WAIT is called back. Nobody
- * waits for ever as long as the one who fetches answers, or gives up with robots_cache_forget():
- * then another one of those who wait is told to fetch.
+ * what came of it to robots_cache_answer(); whoever is told ROBOTS_WAIT is called back from
+ * robots_cache_tell(). Nobody waits for ever as long as the one who fetches answers, or gives up
+ * with robots_cache_forget(): then another one of those who wait is told to fetch.
  *
  * An answer is good for a day at most. When a server is unreachable after that, what was known
  * of it is used for up to 30 days; if nothing was known, nothing may be asked for. It is tried
@@ -16,6 +16,7 @@
 #define FETCH_ROBOTS_CACHE_H
 
 #include <argosy/error.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -50,7 +51,7 @@ struct robots_question {
     void (*answered)(struct robots_question *self, enum robots_verdict verdict);
     struct ag_link link;          /* the cache's */
     struct robots_origin *origin; /* the cache's: for as long as it waits */
-    enum robots_verdict verdict;  /* the cache's */
+    bool is_answered;             /* the cache's: robots_cache_tell() will call it */
 };
 
 /* What came of a request for /robots.txt. */
@@ -79,9 +80,15 @@ void robots_cache_destroy(robots_cache_t **self_p);
 enum robots_verdict robots_cache_ask(robots_cache_t *self, const char *origin,
                                      struct robots_question *question, int64_t now);
 
-/* Calls all who wait for this origin, the one who fetched included. Ignored if nobody does. */
+/* For all who wait for this origin, the one who fetched included: they are called by
+ * robots_cache_tell(). Ignored if nobody does. */
 void robots_cache_answer(robots_cache_t *self, const char *origin,
                          const struct robots_answer *answer, int64_t now);
+
+/* Call one of those whose answer is there, in the order in which they asked; false if there is
+ * none. One at a time, because a thousand may wait, and a path may take milliseconds to judge. */
+bool robots_cache_tell(robots_cache_t *self);
+bool robots_cache_is_telling(const robots_cache_t *self);
 
 /* The question will not be called any more. Harmless if it does not wait. May call another one with
  * ROBOTS_FETCH. */

@@ -88,26 +88,40 @@ bool secrets_has(const secrets_t *self, const char *name)
     return secret_of(self, name) != NULL;
 }
 
-/* `pattern` of `size` bytes: [http://][*.]host */
-static bool is_for(const char *pattern, size_t size, const char *host, const char *scheme)
+/* The port behind the host in `pattern`, taken off its size; 0 if there is none. */
+static unsigned long take_port(const char *pattern, size_t *size)
 {
-    size_t whole = strlen(host);
-    bool plain = size > 7 && strncasecmp(pattern, "http://", 7) == 0;
+    const char *colon = memrchr(pattern, ':', *size);
 
-    if (strcmp(scheme, "https") != 0 && !(plain && strcmp(scheme, "http") == 0))
+    if (colon == NULL || memchr(pattern, ':', (size_t)(colon - pattern)) != NULL)
+        return 0; /* an IPv6 address has several */
+    *size = (size_t)(colon - pattern);
+    return strtoul(colon + 1, NULL, 10);
+}
+
+/* `pattern` of `size` bytes: [http://][*.]host[:port] */
+static bool is_for(const char *pattern, size_t size, const struct url *url)
+{
+    size_t whole = strlen(url->host);
+    bool plain = size > 7 && strncasecmp(pattern, "http://", 7) == 0;
+    unsigned long port;
+
+    if (strcmp(url->scheme, "https") != 0 && !(plain && strcmp(url->scheme, "http") == 0))
         return false;
     if (plain) {
         pattern += 7;
         size -= 7;
     }
+    port = take_port(pattern, &size);
+    if (port != 0 && port != url->port)
+        return false;
     if (size > 2 && pattern[0] == '*' && pattern[1] == '.')
         return whole > size - 1 &&
-               strncasecmp(host + whole - (size - 1), pattern + 1, size - 1) == 0;
-    return whole == size && strncasecmp(host, pattern, size) == 0;
+               strncasecmp(url->host + whole - (size - 1), pattern + 1, size - 1) == 0;
+    return whole == size && strncasecmp(url->host, pattern, size) == 0;
 }
 
-const char *secrets_find(const secrets_t *self, const char *name, const char *host,
-                         const char *scheme)
+const char *secrets_find(const secrets_t *self, const char *name, const struct url *url)
 {
     zconfig_t *secret = secret_of(self, name);
     const char *at = secret != NULL ? value_of(secret, "hosts") : "";
@@ -115,7 +129,7 @@ const char *secrets_find(const secrets_t *self, const char *name, const char *ho
     while (*at != '\0') {
         size_t size = strcspn(at, " ,");
 
-        if (size > 0 && is_for(at, size, host, scheme))
+        if (size > 0 && is_for(at, size, url))
             return value_of(secret, "value");
         at += size + strspn(at + size, " ,");
     }

@@ -10,7 +10,8 @@
  *         value = "user:password"
  *         hosts = "http://registry.local"
  *
- * A host is meant with https unless http:// stands before it; *. means all below it.
+ * A host is told it by https, and without TLS too if http:// stands before it, on every port unless
+ * one stands behind it; *. means all below it.
  *
  * Threads: constant once made.
  */
@@ -19,6 +20,8 @@
 
 #include <argosy/error.h>
 #include <stdbool.h>
+
+#include "worker/fetch/url.h"
 
 typedef struct secrets secrets_t;
 
@@ -29,8 +32,7 @@ void secrets_destroy(secrets_t **self_p);
 /* Whether there is one of that name. `self` may be NULL. */
 bool secrets_has(const secrets_t *self, const char *name);
 
-/* Its value, if it is for that host; else NULL. */
-const char *secrets_find(const secrets_t *self, const char *name, const char *host,
-                         const char *scheme);
+/* Its value, if it is for the URL's host; else NULL. */
+const char *secrets_find(const secrets_t *self, const char *name, const struct url *url);
 
 #endif

@@ -1,6 +1,7 @@
 #include "worker/fetch/shards.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -10,18 +11,20 @@
 #include "common/error.h"
 
 enum {
-    SHARD_TRANSFERS = 16,  /* of one multi handle; measured best (doc/fetch.md) */
-    TURN_EVENTS = 512,     /* taken from epoll at once */
-    TURN_BUDGET_US = 5000, /* then the loop's other work has its turn */
+    SHARD_TRANSFERS = 16,     /* of one multi handle; measured best (doc/fetch.md) */
+    TURN_EVENTS = 512,        /* taken from epoll at once */
+    SOCKETS_BUDGET_US = 5000, /* of a turn; then what is due */
+    DUE_BUDGET_US = 3000,     /* and then the loop's other work */
     DESCRIPTORS_MAX = 1 << 20,
+    DESCRIPTORS_SPARE = 256, /* beside two for each place: files, threads, the loop's own */
     WATCHED_MAX = 4
 };
 
 struct shard {
     shards_t *shards;
     CURLM *multi;
-    int64_t due; /* when libcurl wants its timeout handled; INT64_MAX never */
-    bool touched;
+    int64_t due;  /* when libcurl wants its timeout handled; INT64_MAX never */
+    bool touched; /* transfers may have finished */
 };
 
 /* What we know of a descriptor that libcurl uses. */
@@ -42,7 +45,7 @@ struct shards {
     shards_finished *finished;
     void *arg;
     struct shard *list;
-    unsigned count;
+    unsigned count, next; /* the one to begin with: what a budget cuts off comes first */
     struct descriptor *descriptors;
     size_t descriptors_count;
     struct watched watched[WATCHED_MAX];
@@ -203,7 +206,7 @@ static void act(shards_t *self, const struct epoll_event *event, int64_t now)
 static void act_on_sockets(shards_t *self, int64_t now)
 {
     struct epoll_event events[TURN_EVENTS];
-    int64_t until = ag_clock_mono_us() + TURN_BUDGET_US;
+    int64_t until = ag_clock_mono_us() + SOCKETS_BUDGET_US;
     int count = epoll_wait(self->epoll, events, TURN_EVENTS, 0);
 
     /* Level-triggered: what the budget leaves over comes back with the next turn. */
@@ -214,12 +217,12 @@ static void act_on_sockets(shards_t *self, int64_t now)
     }
 }
 
-static void take_finished(shards_t *self, struct shard *shard)
+/* False: time is up, and there may be more. */
+static bool take_finished(shards_t *self, struct shard *shard, int64_t until)
 {
     CURLMsg *message;
     int left;
 
-    shard->touched = false;
     while ((message = curl_multi_info_read(shard->multi, &left)) != NULL) {
         CURLcode code = message->data.result;
         void *private = NULL;
@@ -228,35 +231,50 @@ static void take_finished(shards_t *self, struct shard *shard)
             continue;
         curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &private);
         self->finished(self->arg, private, code);
+        if (ag_clock_mono_us() > until)
+            return false;
     }
+    shard->touched = false;
+    return true;
 }
 
-void shards_turn(shards_t *self, int64_t now)
+/* A thousand transfers that begin, end or time out in one moment are tens of milliseconds. */
+static void act_on_shards(shards_t *self)
 {
+    int64_t until = ag_clock_mono_us() + DUE_BUDGET_US;
+    int64_t now = ag_clock_mono_ms(); /* what libcurl wants at once was said meanwhile */
     int running;
 
-    act_on_sockets(self, now);
-    now = ag_clock_mono_ms(); /* what libcurl wants at once was said meanwhile */
     for (unsigned i = 0; i < self->count; i++) {
-        struct shard *shard = &self->list[i];
+        struct shard *shard = &self->list[self->next];
 
         if (shard->due <= now) {
             shard->due = INT64_MAX; /* libcurl sets it anew */
             shard->touched = true;
             curl_multi_socket_action(shard->multi, CURL_SOCKET_TIMEOUT, 0, &running);
         }
-        if (shard->touched)
-            take_finished(self, shard);
+        if (shard->touched && (!take_finished(self, shard, until) || ag_clock_mono_us() > until))
+            return;
+        self->next = (self->next + 1) % self->count;
     }
+}
+
+void shards_turn(shards_t *self, int64_t now)
+{
+    act_on_sockets(self, now);
+    act_on_shards(self);
 }
 
 int64_t shards_deadline(const shards_t *self)
 {
     int64_t at = INT64_MAX;
 
-    for (unsigned i = 0; i < self->count; i++)
+    for (unsigned i = 0; i < self->count; i++) {
+        if (self->list[i].touched)
+            return 0;
         if (self->list[i].due < at)
             at = self->list[i].due;
+    }
     return at;
 }
 
@@ -300,6 +318,16 @@ static int make_list(shards_t *self, unsigned count, struct argosy_error *err)
     return 0;
 }
 
+/* When the process has threads, the kernel waits some 10 ms for each doubling of its table of
+ * descriptors: better now than in a turn. Where that many are not allowed it stays as it is. */
+static void reserve_descriptors(const shards_t *self, unsigned places)
+{
+    int high = fcntl(self->epoll, F_DUPFD_CLOEXEC, (int)places * 2 + DESCRIPTORS_SPARE);
+
+    if (high >= 0)
+        close(high);
+}
+
 int shards_new(shards_t **out, unsigned places, shards_finished *finished, void *arg,
                struct argosy_error *err)
 {
@@ -314,6 +342,8 @@ int shards_new(shards_t **out, unsigned places, shards_finished *finished, void 
     self->epoll = epoll_create1(EPOLL_CLOEXEC);
     if (self->epoll < 0)
         rc = ag_fail(err, ARGOSY_EIO, "cannot make an epoll descriptor: %s", strerror(errno));
+    if (rc == 0)
+        reserve_descriptors(self, places);
     if (rc == 0)
         rc = make_list(self, (places + SHARD_TRANSFERS - 1) / SHARD_TRANSFERS, err);
     if (rc < 0)

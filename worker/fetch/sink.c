@@ -17,6 +17,7 @@ enum { WRITE_FROM = 128 << 10 }; /* less is not worth a thread's attention befor
 struct work {
     bool looks, restarts, ends; /* ends: nothing of it is wanted any more */
     bool finishes, flushes;     /* flushes: all of it is written, and it has no name to get */
+    bool is_hashed_apart;       /* by a thread that has the digest, while another writes */
     struct ag_buffer bytes;
     output_t *output;
     EVP_MD_CTX *digest;
@@ -33,6 +34,7 @@ struct sink {
     struct sink_config config;
     char *path, *resume_key;
     struct ag_buffer filling;
+    unsigned items; /* that the pool has; with none it is not busy */
     bool is_busy, wants_finish, wants_restart, is_closing, is_abandoned;
     struct work work;
 };
@@ -73,9 +75,16 @@ static int write_bytes(sink_t *self)
     }
     if (rc == 0)
         rc = output_write(work->output, work->bytes.data, work->bytes.size, &work->error);
-    if (rc == 0)
+    if (rc == 0 && !work->is_hashed_apart)
         EVP_DigestUpdate(work->digest, work->bytes.data, work->bytes.size);
     return rc;
+}
+
+static void do_hash(void *arg)
+{
+    struct work *work = &((sink_t *)arg)->work;
+
+    EVP_DigestUpdate(work->digest, work->bytes.data, work->bytes.size);
 }
 
 static int finish(sink_t *self)
@@ -115,21 +124,53 @@ static void do_work(void *arg)
 /* ---- on the loop's thread
  * ----------------------------------------------------------------------------- */
 
-static void on_done(void *arg);
+static void on_done(sink_t *self);
 
-static void submit(sink_t *self)
+static void on_item(void *arg)
 {
-    AG_ASSERT(!self->is_busy);
-    self->is_busy = true;
-    if (pool_submit(self->config.pool,
-                    &(struct pool_item){.work = do_work, .done = on_done, .arg = self}) == 0)
-        return;
-    do_work(self); /* without memory for an item it is better to be slow than to fail */
-    on_done(self);
+    sink_t *self = arg;
+
+    if (--self->items == 0)
+        on_done(self);
 }
 
-/* The pool's thread has nothing of us: give it what has come together. */
-static void hand_over(sink_t *self)
+/* Hashing takes as long as writing: of a large body each has a thread (2 GiB in 2.5 s instead of
+ * 3.3 s on two busy cores). */
+static void submit_hash(sink_t *self)
+{
+    struct work *work = &self->work;
+
+    work->is_hashed_apart = !work->looks && !work->restarts && !work->ends && !work->finishes &&
+                            work->rc == 0 && work->bytes.size >= WRITE_FROM;
+    if (!work->is_hashed_apart)
+        return;
+    if (pool_submit(self->config.pool,
+                    &(struct pool_item){.work = do_hash, .done = on_item, .arg = self}) == 0)
+        self->items++;
+    else
+        work->is_hashed_apart = false;
+}
+
+/* False: it is done already, everybody was told, and the sink may be gone. */
+static bool submit(sink_t *self)
+{
+    bool waits;
+
+    AG_ASSERT(!self->is_busy);
+    self->is_busy = true;
+    submit_hash(self);
+    self->items++;
+    if (pool_submit(self->config.pool,
+                    &(struct pool_item){.work = do_work, .done = on_item, .arg = self}) == 0)
+        return true;
+    waits = self->items > 1; /* for the hash; else it may be gone soon */
+    do_work(self);           /* without memory for an item it is better to be slow than to fail */
+    on_item(self);
+    return waits;
+}
+
+/* The pool's thread has nothing of us: give it what has come together. As submit(). */
+static bool hand_over(sink_t *self)
 {
     struct work *work = &self->work;
     struct ag_buffer empty = work->bytes;
@@ -141,7 +182,7 @@ static void hand_over(sink_t *self)
     work->restarts = self->wants_restart;
     work->finishes = self->wants_finish && !work->flushes;
     self->wants_restart = self->wants_finish = false;
-    submit(self);
+    return submit(self);
 }
 
 static void free_sink(sink_t *self)
@@ -155,11 +196,21 @@ static void free_sink(sink_t *self)
     free(self);
 }
 
-static void on_done(void *arg)
+/* What has arrived is for the next attempt, but not yet with the disk. */
+static bool has_more_to_keep(const sink_t *self)
 {
-    sink_t *self = arg;
+    return self->resume_key != NULL && self->is_closing && !self->is_abandoned &&
+           self->work.rc == 0 && !self->work.is_done && !self->work.ends &&
+           self->work.validator[0] != '\0' && self->filling.size > 0 && !self->filling.failed;
+}
 
+static void on_done(sink_t *self)
+{
     self->is_busy = false;
+    if (has_more_to_keep(self)) {
+        hand_over(self);
+        return;
+    }
     if ((self->is_abandoned || self->is_closing) && !self->work.ends && self->work.output != NULL) {
         self->work.ends = true;
         submit(self);
@@ -170,8 +221,8 @@ static void on_done(void *arg)
         return;
     }
     if (!self->is_closing && self->work.rc == 0 &&
-        (self->wants_finish || self->filling.size >= WRITE_FROM))
-        hand_over(self);
+        (self->wants_finish || self->filling.size >= WRITE_FROM) && !hand_over(self))
+        return;
     self->config.changed(self->config.arg);
 }
 
@@ -283,7 +334,7 @@ int sink_new(sink_t **out, const struct sink_config *config, struct argosy_error
     EVP_DigestInit_ex(self->work.digest, EVP_sha256(), NULL);
     self->config = *config;
     /* One write of libcurl's may come on top of what is there. */
-    self->filling = self->work.bytes = ag_buffer_empty(2 * SINK_BUFFER);
+    self->filling = self->work.bytes = ag_buffer_empty(SINK_BUFFER + SINK_WRITE_MAX);
     *out = self;
     return 0;
 }
@@ -291,8 +342,13 @@ int sink_new(sink_t **out, const struct sink_config *config, struct argosy_error
 bool sink_close(sink_t *self)
 {
     self->is_closing = true;
+    self->wants_finish = false;
     if (self->is_busy)
         return true; /* on_done() goes on */
+    if (has_more_to_keep(self)) {
+        hand_over(self);
+        return true;
+    }
     if (self->work.output == NULL)
         return false;
     self->work.ends = true;

@@ -18,7 +18,7 @@
 
 #include "worker/pool.h"
 
-enum { SINK_BUFFER = 512 << 10, SINK_VALIDATOR_SIZE = 256 };
+enum { SINK_BUFFER = 256 << 10, SINK_WRITE_MAX = 1 << 20, SINK_VALIDATOR_SIZE = 256 };
 
 typedef struct sink sink_t;
 
@@ -53,7 +53,7 @@ void sink_mark(sink_t *self, const char *validator);
 /* Whether so much can be written now; if not, `changed` follows. */
 bool sink_has_room(const sink_t *self, size_t size);
 
-/* There must be room. */
+/* There must be room; at most SINK_WRITE_MAX bytes. */
 void sink_write(sink_t *self, const void *data, size_t size);
 
 /* The body is whole: write what is left, and give the file its name if its sha256 is `wanted`

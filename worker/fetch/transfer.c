@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 
 #include "common/clock.h"
 #include "common/error.h"
@@ -135,12 +134,14 @@ static void on_address(struct transfer *self, const struct resolver_answer *answ
     }
 }
 
+/* A thousand may have waited for one name: each asks again for itself, what it will find in the
+ * resolver's cache, when its timer's turn has come. */
 static void on_answered(struct resolver_question *question, const struct resolver_answer *answer)
 {
     struct transfer *self = AG_OWNER(question, struct transfer, question);
 
-    ag_heap_stop(self->shared->timers, &self->timer);
-    on_address(self, answer);
+    (void)answer;
+    ag_heap_set(self->shared->timers, &self->timer, 0);
 }
 
 static bool is_literal(const char *host)
@@ -199,11 +200,19 @@ static void begin_hop(struct transfer *self, const struct url *url, bool for_rob
     if (strcmp(url->scheme, "file") == 0) {
         if (local_begin(self, on_disk))
             finish(self);
+        else
+            set_timer(self);
     } else if (begin_exchange(self)) {
         resolve(self);
     } else {
         finish(self);
     }
+}
+
+/* All that a server may lead to: files and the like are for jobs to ask for. */
+static bool is_http(const struct url *url)
+{
+    return strcmp(url->scheme, "http") == 0 || strcmp(url->scheme, "https") == 0;
 }
 
 /* ---- robots.txt
@@ -278,7 +287,7 @@ static void ask_robots(struct transfer *self)
     ag_buffer_free(&origin);
 }
 
-/* What came of it is told to all who wait, ourselves included: on_robots() goes on. */
+/* What came of it is told to all who wait, ourselves included, one by one: on_robots() goes on. */
 static void answer_robots(struct transfer *self, int status)
 {
     struct ag_buffer origin = ag_buffer_empty(URL_BYTES_MAX), body = self->body;
@@ -300,16 +309,25 @@ static void on_robots_hop(struct transfer *self, CURLcode code)
 {
     struct hop *hop = &self->hop;
     char *location = NULL;
-    struct url url;
+    int64_t now = ag_clock_mono_ms();
+    struct url url = {.path = ""};
 
     curl_easy_getinfo(self->easy, CURLINFO_RESPONSE_CODE, &hop->status);
+    if (code == CURLE_OPERATION_TIMEDOUT && now >= self->started_at + self->request.total_ms) {
+        /* It was this job that had no more time, which says nothing of the server to others. */
+        verdict_of_stall(self, now);
+        robots_cache_forget(self->shared->robots, &self->robots_question);
+        finish(self);
+        return;
+    }
     if (!hop->is_redirect || (code != CURLE_OK && !hop->is_cut)) {
         answer_robots(self, code == CURLE_OK || hop->is_cut ? (int)hop->status : 0);
         return;
     }
     curl_easy_getinfo(self->easy, CURLINFO_REDIRECT_URL, &location);
     if (hop->redirects >= ROBOTS_REDIRECTS_MAX || location == NULL ||
-        url_read_link(&url, location, NULL) != NULL) {
+        url_read_link(&url, location, NULL) != NULL || !is_http(&url)) {
+        url_fini(&url);
         hop->redirects++;
         answer_robots(self, (int)hop->status);
         return;
@@ -338,7 +356,7 @@ static void go(struct transfer *self)
     if (self->request.robots && !self->robots_known && strncmp(scheme, "http", 4) == 0)
         ask_robots(self);
     else
-        begin_hop(self, self->page, false, self->hop.redirects);
+        begin_hop(self, self->page, false, self->page_redirects);
 }
 
 static void move_to(struct transfer *self, struct url *url)
@@ -360,6 +378,19 @@ static bool becomes_get(const struct transfer *self)
     return (self->hop.status == 301 || self->hop.status == 302) && strcmp(method, "POST") == 0;
 }
 
+/* What a server says must not make us read files or ask other sorts of servers. It ends here if
+ * not. */
+static bool may_be_led_to(struct transfer *self, struct url *url)
+{
+    if (is_http(url))
+        return true;
+    transfer_blame(self, "fetch.policy", false,
+                   "the server leads to %.16s:, which only a job itself may ask for", url->scheme);
+    url_fini(url);
+    finish(self);
+    return false;
+}
+
 static void follow(struct transfer *self)
 {
     const char *wrong = "there is no target";
@@ -369,14 +400,8 @@ static void follow(struct transfer *self)
     curl_easy_getinfo(self->easy, CURLINFO_REDIRECT_URL, &location);
     if (location != NULL)
         wrong = url_read_link(&url, location, NULL);
-    if (wrong == NULL && strncmp(url.scheme, "http", 4) != 0) {
-        transfer_blame(self, "fetch.policy", false,
-                       "a redirect leads to %.16s:, which only a job itself may ask for",
-                       url.scheme);
-        url_fini(&url);
-        finish(self);
+    if (wrong == NULL && !may_be_led_to(self, &url))
         return;
-    }
     if (wrong != NULL) {
         transfer_blame(self, "fetch.redirect", false, "a redirect leads nowhere: %s", wrong);
         finish(self);
@@ -384,7 +409,7 @@ static void follow(struct transfer *self)
     }
     self->as_get |= becomes_get(self);
     self->redirects++;
-    self->hop.redirects++;
+    self->page_redirects++;
     if (self->upload != NULL && !self->as_get)
         upload_rewind(self->upload);
     move_to(self, &url);
@@ -423,8 +448,10 @@ static bool turn_page(struct transfer *self)
         task_tell(self->task, NULL, ag_buffer_bytes(&result));
     ag_buffer_free(&result);
     self->pages++;
-    self->hop.redirects = 0;
-    move_to(self, &url);
+    self->page_redirects = 0;
+    self->as_get = true; /* a link is something to get, whatever has led to it */
+    if (may_be_led_to(self, &url))
+        move_to(self, &url);
     return true;
 }
 
@@ -451,7 +478,7 @@ static void judge(struct transfer *self, CURLcode code)
         return;
     }
     if (hop->is_redirect && (code == CURLE_OK || hop->is_cut) && !transfer_has_failed(self) &&
-        hop->redirects < self->request.max_redirects) {
+        self->page_redirects < self->request.max_redirects) {
         follow(self);
         return;
     }
@@ -516,6 +543,21 @@ static bool is_opening(const struct transfer *self)
            (self->upload != NULL && upload_is_opening(self->upload));
 }
 
+/* A pause of ours is over, perhaps not for long. What came meanwhile is handed out in this very
+ * call; when that fails, libcurl says so here and never again. */
+static void go_on(struct transfer *self)
+{
+    CURLcode code;
+
+    self->hop.is_paused = self->hop.waits_for_turn = false;
+    self->hop.quiet_since = ag_clock_mono_ms();
+    self->shared->turn_ends_us = ag_clock_mono_us() + TRANSFER_TURN_US;
+    set_timer(self);
+    code = curl_easy_pause(self->easy, CURLPAUSE_CONT);
+    if (code != CURLE_OK)
+        transfer_on_finished(self, code);
+}
+
 /* Something that a disk is asked for has happened. */
 static void on_disk(void *arg)
 {
@@ -533,13 +575,13 @@ static void on_disk(void *arg)
     case STEP_RUNNING:
         if (!self->hop.is_paused)
             return;
-        self->hop.is_paused = false;
-        self->hop.quiet_since = ag_clock_mono_ms();
-        curl_easy_pause(self->easy, CURLPAUSE_CONT);
+        go_on(self);
         return;
     case STEP_COPYING:
-        if (local_go_on(self))
+        if (local_go_on(self)) {
+            ag_heap_stop(self->shared->timers, &self->timer);
             judge(self, CURLE_OK);
+        }
         return;
     case STEP_CLOSING:
         if (sink_is_busy(self->sink))
@@ -562,152 +604,12 @@ static void on_disk(void *arg)
 /* ---- the beginning
  * ------------------------------------------------------------------------------------ */
 
-static bool read_proxy(struct transfer *self)
-{
-    const char *proxy = self->request.proxy, *wrong;
-
-    if (proxy == NULL)
-        return true;
-    if (!policy_allows_proxy(self->shared->policy, proxy)) {
-        transfer_blame(
-            self, "fetch.policy", false,
-            "this worker does not use the proxy %s; its --allow-proxy option names those "
-            "that it does",
-            proxy);
-        return false;
-    }
-    wrong = url_read(&self->proxy, proxy, NULL);
-    if (wrong == NULL)
-        return true;
-    transfer_blame(self, "rejected.payload", false, "fetch: 'proxy' is not a URL: %s", wrong);
-    return false;
-}
-
-static bool check_secret(struct transfer *self)
-{
-    const struct request *request = &self->request;
-    const secrets_t *secrets = self->shared->config->secrets;
-
-    if (request->auth == FETCH_AUTH_NONE)
-        return true;
-    if (!secrets_has(secrets, request->secret))
-        transfer_blame(self, "fetch.policy", false,
-                       "this worker has no secret '%s'; its --secrets file names those it has",
-                       request->secret);
-    else if (secrets_find(secrets, request->secret, request->url.host, request->url.scheme) == NULL)
-        transfer_blame(self, "fetch.policy", false,
-                       "the secret '%s' is not for %s://%s; the worker's --secrets file says which "
-                       "hosts may be told it",
-                       request->secret, request->url.scheme, request->url.host);
-    else
-        return true;
-    return false;
-}
-
-/* libcurl reads it in the loop: a pipe would stop us, an endless device fill our memory. */
-static bool check_ca_file(struct transfer *self)
-{
-    const char *path = self->request.ca_file;
-    struct stat info;
-
-    if (path == NULL ||
-        (stat(path, &info) == 0 && S_ISREG(info.st_mode) && info.st_size <= TRANSFER_CA_BYTES_MAX))
-        return true;
-    transfer_blame(self, "fetch.tls", false,
-                   "the trusted certificates in %s cannot be read on this worker", path);
-    return false;
-}
-
-static void blame_path(struct transfer *self, int rc, const struct argosy_error *err)
-{
-    transfer_blame(self,
-                   rc == ARGOSY_EREJECTED ? "fetch.policy"
-                   : rc == ARGOSY_ENOMEM  ? "handler.memory"
-                                          : "fetch.output",
-                   rc == ARGOSY_ENOMEM, "%s", err->message);
-}
-
-/* What an interrupted attempt left is found again by what it was: the file and the URL. */
-static int open_sink(struct transfer *self, struct argosy_error *err)
-{
-    const struct request *request = &self->request;
-    struct sink_config config = {.pool = self->shared->disk,
-                                 .path = request->file,
-                                 .roots = self->shared->roots,
-                                 .roots_count = self->shared->roots_count,
-                                 .changed = on_disk,
-                                 .arg = self};
-    char *key = NULL;
-    int rc;
-
-    if (request->resume && asprintf(&key, "%s %s", request->file, request->url.text) < 0)
-        return ag_fail(err, ARGOSY_ENOMEM, "no memory for a path");
-    config.resume_key = key;
-    rc = sink_new(&self->sink, &config, err);
-    free(key);
-    return rc;
-}
-
-static bool open_files(struct transfer *self)
-{
-    const struct request *request = &self->request;
-    struct argosy_error err = {0};
-    int rc = 0;
-
-    if (request->warc != NULL)
-        rc = warc_check(request->warc, self->shared->roots, self->shared->roots_count, &err);
-    if (rc == 0 && request->file != NULL)
-        rc = open_sink(self, &err);
-    if (rc == 0 && request->data_file != NULL)
-        rc = upload_new(&self->upload,
-                        &(struct upload_config){.pool = self->shared->disk,
-                                                .path = request->data_file,
-                                                .roots = self->shared->roots,
-                                                .roots_count = self->shared->roots_count,
-                                                .changed = on_disk,
-                                                .arg = self},
-                        &err);
-    if (rc < 0)
-        blame_path(self, rc, &err);
-    return rc == 0;
-}
-
-static bool take_jar(struct transfer *self)
-{
-    if (self->request.cookies == NULL)
-        return true;
-    self->jar = jars_take(self->shared->jars, self->request.cookies);
-    if (self->jar == NULL)
-        transfer_blame(self, "handler.memory", true, "more than %d cookie jars are in use",
-                       JARS_MAX);
-    return self->jar != NULL;
-}
-
-/* What can be refused before anybody is asked. */
-static bool is_fit(struct transfer *self)
-{
-    char reason[256];
-    const char *wrong = request_read(&self->request, self->task->payload, reason);
-
-    if (wrong != NULL) {
-        transfer_blame(self, "rejected.payload", false, "fetch: %s", wrong);
-        return false;
-    }
-    wrong = request_read_url(&self->request);
-    if (wrong != NULL) {
-        transfer_blame(self, "fetch.url", false, "not a URL: %s", wrong);
-        return false;
-    }
-    return read_proxy(self) && check_secret(self) && check_ca_file(self) && open_files(self) &&
-           take_jar(self);
-}
-
 void transfer_begin(struct transfer *self, struct task *task)
 {
     self->task = task;
     self->started_at = ag_clock_mono_ms();
     self->step = STEP_LOOKING;
-    if (!is_fit(self)) {
+    if (!fit_open(self, on_disk)) {
         finish(self);
         return;
     }
@@ -735,6 +637,7 @@ static void finish(struct transfer *self)
 {
     ag_heap_stop(self->shared->timers, &self->timer);
     self->step = STEP_ENDING;
+    robots_cache_forget(self->shared->robots, &self->robots_question); /* others may wait for us */
     if (self->sink == NULL || sink_is_whole(self->sink) || !sink_close(self->sink))
         end(self);
 }
@@ -754,7 +657,6 @@ void transfer_stop(struct transfer *self)
     if (self->step == STEP_ENDING)
         return; /* it will not take long */
     leave(self);
-    robots_cache_forget(self->shared->robots, &self->robots_question);
     transfer_blame(self, "cancelled", false, "the attempt was stopped");
     finish(self);
 }
@@ -763,6 +665,14 @@ void transfer_on_timer(struct transfer *self, int64_t now)
 {
     bool is_over = now >= self->started_at + self->request.total_ms;
 
+    if (self->step == STEP_RESOLVING && self->question.name == NULL && !is_over) {
+        resolve(self); /* it is known now */
+        return;
+    }
+    if (self->step == STEP_RUNNING && self->hop.waits_for_turn && !is_over) {
+        go_on(self);
+        return;
+    }
     if (!is_over && now < stalls_at(self)) {
         set_timer(self);
         return;
@@ -774,7 +684,6 @@ void transfer_on_timer(struct transfer *self, int64_t now)
     }
     verdict_of_stall(self, now);
     leave(self);
-    robots_cache_forget(self->shared->robots, &self->robots_question);
     finish(self);
 }
 
@@ -809,6 +718,7 @@ void transfer_reset(struct transfer *self)
     struct ag_buffer fields = self->hop.fields;
 
     if (self->jar != NULL) {
+        curl_easy_setopt(self->easy, CURLOPT_COOKIEFILE, NULL);
         curl_easy_setopt(self->easy, CURLOPT_SHARE, self->shared->share);
         jars_release(self->jar);
     }

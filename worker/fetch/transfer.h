@@ -1,8 +1,9 @@
 /* transfer.h - one fetch from its payload to its outcome: one hop after the other (redirects,
  * pages, robots.txt), each a request of libcurl's.
  *
- * Internal to the engine. transfer.c leads it from step to step, hop.c sets a request up, receive.c
- * is what libcurl calls meanwhile, verdict.c says how it ended, result.c writes that down.
+ * Internal to the engine. transfer.c leads it from step to step, fit.c begins, hop.c sets a request
+ * up, receive.c is what libcurl calls meanwhile, verdict.c says how it ended, result.c writes that
+ * down.
  *
  * Threads: the loop's only. Units: milliseconds of the monotonic clock, bytes.
  */
@@ -28,12 +29,14 @@
 
 enum {
     TRANSFER_HEADER_BYTES_MAX = 256 << 10, /* of one answer */
-    TRANSFER_HEADERS_MAX = 1000, /* joining equal ones compares each with each: some milliseconds */
-    TRANSFER_FILE_BUFFER = 256 << 10,     /* libcurl's buffer for bodies that go to files */
-    TRANSFER_CA_BYTES_MAX = 16 << 20,     /* of a job's own ca_file: all there are take 300 KB */
-    TRANSFER_RETRY_AFTER_S = 24 * 3600,   /* longer waits that a server asks for are cut to this */
+    TRANSFER_HEADERS_MAX = 1000,        /* of one answer; the result has them sorted on the stack */
+    TRANSFER_FILE_BUFFER = 256 << 10,   /* libcurl's buffer for bodies that go to files */
+    TRANSFER_CA_BYTES_MAX = 512 << 10,  /* of a job's own ca_file, parsed in a turn; all that
+                                           Debian has are 220 KB, and 20 ms */
+    TRANSFER_RETRY_AFTER_S = 24 * 3600, /* longer waits that a server asks for are cut to this */
     TRANSFER_APOLOGY_BYTES_MAX = 1 << 20, /* of a body that nobody wants; read at all, because
                                              then the connection can be kept */
+    TRANSFER_TURN_US = 10000,             /* of unpacking; 16 KB that are read may be 16 MB */
     TRANSFER_CONNECTION_S = 300           /* then a new one is made: names change their addresses */
 };
 
@@ -73,9 +76,9 @@ struct transfer_shared {
     policy_t *policy;
     const char *const *roots; /* real paths */
     size_t roots_count;
-    CURLSH *share; /* TLS sessions; never connections */
+    CURLSH *share;  /* TLS sessions; never connections */
     EVP_MD *sha256; /* looking it up costs as much as hashing 2 KB */
-    void *store;   /* X509_STORE of trusted certificates; made at the first handshake */
+    void *store;    /* X509_STORE of trusted certificates; made at the first handshake */
     shards_t *shards;
     resolver_t *resolver;
     robots_cache_t *robots;
@@ -84,6 +87,7 @@ struct transfer_shared {
     archive_t *archive;
     pool_t *disk;
     struct ag_heap *timers;
+    int64_t turn_ends_us; /* when a body that unpacks to very much has to wait for the next turn */
     void (*ended)(struct transfer *transfer, struct task *task); /* its outcome is written, the
                                                                     transfer is free */
 };
@@ -94,7 +98,7 @@ struct hop {
     const char *host;      /* whose address is needed: its, or the proxy's */
     uint16_t port;
     bool for_robots;    /* it asks for robots.txt, before the request itself */
-    unsigned redirects; /* that led to it */
+    unsigned redirects; /* that led to it, of one for robots.txt */
     int64_t began_at;
     uint32_t resolve_ms;
     struct curl_slist *resolved; /* "+host:port:address,address": libcurl looks nothing up */
@@ -102,7 +106,8 @@ struct hop {
     char error[CURL_ERROR_SIZE]; /* libcurl's own words */
     enum phase phase;
     int64_t quiet_since; /* when the phase began, or something came last */
-    bool is_paused;      /* by us: the disk is behind */
+    bool is_paused;      /* by us: the disk is behind, or the turn is over */
+    bool waits_for_turn;
     /* the answer */
     long status;
     struct ag_buffer fields; /* "name\0value\0" of the last answer */
@@ -111,9 +116,11 @@ struct hop {
     bool is_redirect; /* its body is not wanted, Location is followed */
     bool is_wanted;   /* its body is what was asked for */
     bool in_body;
+    bool is_packed;            /* what is sent is compressed */
     uint64_t bytes;            /* of the body, decoded */
     uint64_t wire_bytes_total; /* of the body as it is sent; 0: the server did not say */
     bool is_cut;               /* we have heard enough of a body that nobody wants */
+    uint64_t range_total;      /* of what is gone on with: bytes of the whole */
     bool is_refused_range;     /* what is there cannot be gone on with: all of it, please */
 };
 
@@ -135,6 +142,7 @@ struct transfer {
     bool robots_known;         /* robots.txt lets us fetch `page` */
     bool as_get;               /* a redirect has made a GET of it */
     unsigned redirects, pages; /* in all */
+    unsigned page_redirects;   /* that led to `page`; those of robots.txt are its hops' own */
     struct resolver_question question;
     struct robots_question robots_question;
     struct ag_buffer body;
@@ -181,12 +189,20 @@ const char *transfer_field(const struct transfer *self, const char *name);
 /* The sink's failure, if it has one, becomes the transfer's. True: it has. */
 bool transfer_blame_sink(struct transfer *self);
 
+/* fit.c: read the payload and open what it names; `changed` is called when a disk has done
+ * something of it. False: it fails, for a reason that this worker knows without asking anybody. */
+bool fit_open(struct transfer *self, void (*changed)(void *arg));
+
 /* hop.c: set libcurl up for self->hop. False: no memory. */
 bool hop_prepare(struct transfer *self);
 void hop_fini(struct hop *self);
 
 /* receive.c: what libcurl calls. */
 void receive_set_callbacks(struct transfer *self);
+
+/* Whether the body keeps to the limits of its sizes; else the transfer has failed. `is_over`: all
+ * of it was read. */
+bool receive_check_sizes(struct transfer *self, bool is_over);
 
 /* Bytes of a body that is wanted; for which the sink must have room. False: no more of them. */
 bool receive_bytes(struct transfer *self, const char *data, size_t size);

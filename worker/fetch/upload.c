@@ -25,6 +25,7 @@ struct upload {
     struct part *ready;                               /* what upload_read() takes from */
     /* a pool thread's while busy */
     int fd, rc;
+    uint64_t from; /* where `next` begins */
     struct argosy_error error;
     struct part *next;
 };
@@ -54,18 +55,24 @@ static int open_file(upload_t *self)
     return rc;
 }
 
+/* Not a byte more than was there when it was opened: that is what the server has been told, and
+ * what comes behind it on the connection it would take for the next request. */
 static void do_read(void *arg)
 {
     upload_t *self = arg;
     struct part *part = self->next;
+    uint64_t left;
     ssize_t got = 1;
 
     part->size = part->at = 0;
     if (self->fd < 0)
         self->rc = open_file(self);
-    while (self->rc == 0 && got > 0 && part->size < PART) {
-        got = pread(self->fd, part->bytes + part->size, PART - part->size,
-                    (off_t)(self->read_at + part->size));
+    left = self->size - self->from;
+    if (left > PART)
+        left = PART;
+    while (self->rc == 0 && got > 0 && part->size < left) {
+        got = pread(self->fd, part->bytes + part->size, left - part->size,
+                    (off_t)(self->from + part->size));
         if (got < 0 && errno == EINTR)
             got = 1;
         else if (got < 0)
@@ -74,7 +81,7 @@ static void do_read(void *arg)
         else
             part->size += (size_t)got;
     }
-    if (self->rc == 0 && self->read_at + part->size < self->size && part->size < PART)
+    if (self->rc == 0 && part->size < left)
         self->rc =
             ag_fail(&self->error, ARGOSY_EIO, "%s became shorter while it was sent", self->path);
 }
@@ -107,6 +114,7 @@ static void read_ahead(upload_t *self)
     if (self->is_busy || self->rc < 0)
         return;
     self->is_busy = true;
+    self->from = self->read_at;
     if (pool_submit(self->config.pool,
                     &(struct pool_item){.work = do_read, .done = on_done, .arg = self}) == 0)
         return;

@@ -6,9 +6,22 @@
 #include <strings.h>
 
 #include "common/clock.h"
+#include "common/error.h"
+#include "common/wire.h"
 #include "worker/fetch/errors.h"
 #include "worker/fetch/result.h"
 #include "worker/fetch/transfer.h"
+
+/* Some of it may be a server's words, or cut in the middle of a character; a message is text. */
+static void clean(char *text)
+{
+    ag_drop_half_character(text);
+    if (ag_is_utf8(ag_bytes_of_text(text)))
+        return;
+    for (; *text != '\0'; text++)
+        if ((unsigned char)*text >= 0x80)
+            *text = '?';
+}
 
 void transfer_blame(struct transfer *self, const char *type, bool retryable, const char *message,
                     ...)
@@ -23,6 +36,7 @@ void transfer_blame(struct transfer *self, const char *type, bool retryable, con
     va_start(args, message);
     vsnprintf(cause->message, sizeof cause->message, message, args);
     va_end(args);
+    clean(cause->message);
 }
 
 bool transfer_has_failed(const struct transfer *self)
@@ -81,7 +95,9 @@ static void blame_status(struct transfer *self)
 /* Whether the server may have done what was asked for, and must not be asked twice. */
 static bool may_have_happened(const struct transfer *self)
 {
-    return !self->as_get && self->hop.phase != PHASE_CONNECTING &&
+    bool is_about_robots = self->hop.for_robots || self->step == STEP_ROBOTS;
+
+    return !self->as_get && !is_about_robots && self->hop.phase != PHASE_CONNECTING &&
            !request_may_be_repeated(&self->request);
 }
 
@@ -116,6 +132,13 @@ static void blame_code(struct transfer *self, CURLcode code)
                        self->denied);
         return;
     }
+    if (code == CURLE_OUT_OF_MEMORY && hop->is_paused) {
+        /* While we wait for the disk libcurl unpacks all it has read, and keeps it: up to 64 MB. */
+        transfer_blame(self, "fetch.too_large", false,
+                       "the body unpacks to far more than is sent: more than can be kept while the "
+                       "disk is behind");
+        return;
+    }
     fetch_failure_of_code(code, &progress, &failure);
     if (strstr(hop->error, "chunked-encoding") !=
         NULL) { /* the same code as for a lost connection */
@@ -145,6 +168,10 @@ void verdict_of_hop(struct transfer *self, CURLcode code)
         blame_code(self, code);
     else if (hop->is_redirect)
         transfer_blame(self, "fetch.redirect", false, "too many redirects");
+    else if (hop->range_total > 0 && self->resumed_from + hop->bytes != hop->range_total)
+        transfer_blame(self, "fetch.truncated", true, "the rest of the body is not all of it");
+    else if (hop->is_wanted)
+        receive_check_sizes(self, true);
 }
 
 void verdict_of_stall(struct transfer *self, int64_t now)
