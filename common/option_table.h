@@ -35,9 +35,10 @@
       "argosy fetch -i urls.txt -o 'pages/{host}/{name}' --retries 5\n"                                 \
       "generate-urls | argosy fetch --head --json -\n")                                                 \
     X(ANALYZE, "analyze", "argosy analyze", "[PATH...]", 0, AG_OPERANDS_MAX,              \
-      "Count files, lines, code and comments by language, in directories and archives.",                \
+      "Count files, lines, code and comments by language, in directories, archives and git commits.",               \
       "argosy analyze ~/src/project\n"                                                                  \
       "argosy analyze project-1.0.tar.gz project-1.1.zip\n"                                             \
+      "argosy analyze --rev v2.0 --history ~/src/project\n"                                              \
       "argosy analyze --by file --format json src include\n")                                        \
     X(EXEC, "exec", "argosy exec", "COMMAND [ARGUMENT...]", 1, AG_OPERANDS_MAX,                                         \
       "Run a program on a worker that allows it; {} in its arguments becomes a line of --input.",                                         \
@@ -255,6 +256,11 @@
       "What one row of the answer is.")                                                                 \
     X(EXCLUDE, "exclude", 0, LINES, NULL, 1, 4096, "GLOB", AG_FOR(ANALYZE), ANALYSIS,                   \
       "Leave out files and directories that match.")                                                    \
+    X(REV, "rev", 0, TEXT, NULL, 1, 1023, "REV", AG_FOR(ANALYZE) | AG_FLAG_ONLY, ANALYSIS,              \
+      "Count a git repository's files at this branch, tag or commit (HEAD~1, 1a2b3c4), from its objects; "\
+      "nothing is checked out.")                                                                        \
+    X(HISTORY, "history", 0, FLAG, NULL, 0, 1, "", AG_FOR(ANALYZE) | AG_FLAG_ONLY, ANALYSIS,            \
+      "Tell of a git repository's past too: authors, bus factor, the files that change most, ages.")    \
     X(FORMAT, "format", 0, CHOICE, "table", 0, 0, "table|json|csv", AG_FOR(ANALYZE), ANALYSIS,          \
       "How the answer is printed.")                                                                     \
                                                                                                         \
@@ -408,6 +414,9 @@
       "Listen here, for example tcp://*:7700 (default: ipc:// in your runtime directory).")             \
     X(RUN_STORE, "store", 0, TEXT, "memory", 1, 4096, "memory|sqlite:PATH", AG_FOR(RUN) | AG_FLAG_ONLY, \
       FLEET, "Where jobs and results live; what a run that was cut off has left in a file is done too.")  \
+    X(RUN_CACHE, "cache", 0, TEXT, NULL, 1, 4000, "DIR|none", AG_FOR(RUN), FLEET,                       \
+      "Where counts of git repositories are remembered (default: argosy in $XDG_CACHE_HOME or "         \
+      "~/.cache).")                                                                                     \
     X(STORE, "store", 0, TEXT, NULL, 1, 4096, "memory|sqlite:PATH", AG_FOR(BROKER), BROKER,             \
       "Where jobs and results live (default: sqlite:jobs.db in your state directory); memory forgets "  \
       "them when the broker stops.")                                                                    \
@@ -437,6 +446,9 @@
       "How long running jobs may go on when the worker is told to stop; the rest is handed back.")      \
     X(ROOT, "root", 0, LINES, NULL, 1, 4096, "DIR", AG_FOR(WORKER), WORKER,                             \
       "A directory that jobs may read and write (default: none).")                                      \
+    X(CACHE, "cache", 0, TEXT, NULL, 1, 4000, "DIR", AG_FOR(WORKER), WORKER,                            \
+      "Remember here what was counted in git repositories, up to 256 MiB; workers of one user on one "  \
+      "host may share it (default: nothing is remembered).")                                            \
     X(ALLOW_NET, "allow-net", 0, WORDS, NULL, 1, 128, "CIDR[:PORT]", AG_FOR(WORKER), WORKER,            \
       "A private network that fetches may reach, or any (default: public addresses only).")             \
     X(ALLOW_PORT, "allow-port", 0, WORDS, NULL, 1, 128, "PORT", AG_FOR(WORKER), WORKER,                  \

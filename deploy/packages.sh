@@ -5,7 +5,7 @@ set -eu
 
 packages="gcc cmake make curl pkg-config libc6-dev libzmq3-dev libczmq-dev libcmocka-dev
           libcurl4-openssl-dev libjansson-dev libssl-dev zlib1g-dev libglib2.0-dev
-          libmimalloc-dev libarchive-dev libbz2-dev liblzma-dev libzstd-dev
+          libmimalloc-dev libarchive-dev libbz2-dev liblzma-dev libzstd-dev libgit2-dev git
           libsqlite3-dev sqlite3 tzdata ca-certificates procps nghttp2-server"
 
 is_there() {

@@ -111,6 +111,7 @@ static int make_analyze(struct worker *self, unsigned place, uint32_t slots,
     self->languages = language_file_rows(self->language_file);
     self->roots.languages = &self->languages;
     self->roots.paths = ag_options_list(self->options, AG_OPT_ROOT, &self->roots.count);
+    self->roots.cache = ag_options_text(self->options, AG_OPT_CACHE);
     return analyze_handler_new(&self->handlers[place], self->pool, &self->roots, slots, err);
 }
 

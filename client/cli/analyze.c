@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "client/cli/amounts.h"
+#include "client/cli/analyze_history.h"
 #include "client/cli/submission.h"
 #include "common/error.h"
 #include "common/json.h"
@@ -59,6 +60,10 @@ static int analyze_next(void *arg, struct ag_buffer *payload, struct argosy_erro
     self->takes_input = false;
     if (job == NULL)
         return ag_fail(err, ARGOSY_EINVAL, "a path that is not UTF-8");
+    if (ag_options_given(options, AG_OPT_REV))
+        json_object_set_new(job, "rev", json_string(ag_options_text(options, AG_OPT_REV)));
+    if (ag_options_flag(options, AG_OPT_HISTORY))
+        json_object_set_new(job, "history", json_true());
     globs = json_array();
     for (; *exclude != NULL; exclude++)
         json_array_append_new(globs, json_string(*exclude));
@@ -129,6 +134,7 @@ static void print_table(const struct cli *cli, const json_t *result, FILE *out)
 {
     struct rows rows = rows_of(cli);
     const json_t *list = json_object_get(result, rows.key), *row;
+    const char *revision = json_string_value(json_object_get(result, "revision"));
     int width = (int)strlen(rows.title);
     size_t i;
 
@@ -139,7 +145,8 @@ static void print_table(const struct cli *cli, const json_t *result, FILE *out)
         width = size > width ? size : width;
     }
     width = width > 60 ? 60 : width;
-    fprintf(out, "%s\n%-*s", name_of(result, "source"), width, rows.title);
+    fprintf(out, "%s%s%s\n%-*s", name_of(result, "source"), revision != NULL ? " at " : "",
+            revision != NULL ? revision : "", width, rows.title);
     for (int c = rows.has_files ? 0 : 1; c < COLUMNS; c++)
         fprintf(out, " %10s", columns[c]);
     fputc('\n', out);
@@ -147,6 +154,7 @@ static void print_table(const struct cli *cli, const json_t *result, FILE *out)
         print_row(name_of(row, rows.name), row, width, rows.has_files, out);
     print_row("total", json_object_get(result, "totals"), width, rows.has_files, out);
     print_skipped(result, out);
+    analyze_print_history(json_object_get(result, "history"), out);
 }
 
 /* RFC 4180; control characters, which may come out of somebody's archive, as in a table. */

@@ -98,6 +98,8 @@ static int start_worker(fleet_t *self, uint32_t place, struct argosy_error *err)
     ADD("--allow-proxy"), ADD("any");
     ADD("--allow-scheme"), ADD("http,https,ftp,ftps,sftp,file");
     ADD("--root"), ADD("/");
+    if (self->config.cache != NULL)
+        ADD("--cache"), ADD(self->config.cache);
     ADD("--allow-exec"), ADD("*");
     ADD("--log"), ADD(self->config.level);
     ADD("--config"), ADD("/dev/null");

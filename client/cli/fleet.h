@@ -18,6 +18,7 @@ struct fleet_config {
     uint32_t slots;    /* of each worker; 0: its default */
     const char *level; /* of their logs */
     const char *store; /* of the broker */
+    const char *cache; /* of the workers; NULL: none */
 };
 
 /* ARGOSY_EIO, ARGOSY_ENOMEM. */

@@ -1,4 +1,6 @@
 /* argosy run: what `argosy KIND` does, on a fleet of its own. */
+#include <limits.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -57,6 +59,23 @@ static int do_the_rest(struct cli *cli)
     return cli_interrupts() > 0 ? EXIT_INTERRUPTED : left < 0 ? EXIT_NO_BROKER : EXIT_ALL_WELL;
 }
 
+/* Where workers remember counts: what was asked for, else the user's cache, as the XDG Base
+ * Directory Specification 0.8 has it; NULL: nowhere. */
+static const char *cache_of(const ag_options_t *options, char path[PATH_MAX])
+{
+    const char *given = ag_options_text(options, AG_OPT_RUN_CACHE);
+    const char *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
+    int size = -1;
+
+    if (given != NULL)
+        return strcmp(given, "none") != 0 ? given : NULL;
+    if (cache != NULL && cache[0] == '/')
+        size = snprintf(path, PATH_MAX, "%s/argosy", cache);
+    else if (home != NULL && home[0] == '/')
+        size = snprintf(path, PATH_MAX, "%s/.cache/argosy", home);
+    return size > 0 && size < PATH_MAX ? path : NULL;
+}
+
 int cli_run(struct cli *cli)
 {
     const ag_options_t *options = cli->options;
@@ -66,6 +85,7 @@ int cli_run(struct cli *cli)
     struct argosy_error err = {0};
     struct fleet_config config = {.workers = count_workers(options), .kind = kind};
     uint32_t concurrency = ag_options_whole(options, AG_OPT_CONCURRENCY);
+    char cache[PATH_MAX];
     fleet_t *fleet;
     int code;
 
@@ -77,6 +97,8 @@ int cli_run(struct cli *cli)
     config.store = ag_options_text(options, AG_OPT_RUN_STORE);
     if (store_check(config.store, &err) < 0)
         return cli_fail(cli, EXIT_USAGE, "--store: %s", err.message);
+    if (command == AG_COMMAND_ANALYZE)
+        config.cache = cache_of(options, cache);
     cli_catch_signals();
     if (fleet_start(&fleet, &config, &err) < 0)
         return cli_fail(cli, EXIT_NO_BROKER, "%s", err.message);

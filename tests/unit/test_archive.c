@@ -394,7 +394,8 @@ static void a_stop_in_the_middle_ends_it_there(void **state)
     for (size_t i = 0; i < 2 * PACKINGS_COUNT; i++) {
         struct stopper stopper = {.reads_first = i % 2 == 0};
         struct source_options options = {.stop = &stopper.stop};
-        struct source_visitor visitor = {stop_at_file, no_trouble, &stopper};
+        struct source_visitor visitor = {
+            .file = stop_at_file, .trouble = no_trouble, .arg = &stopper};
         struct argosy_error err;
         struct source *source;
 

@@ -13,7 +13,9 @@
 #include "common/proto.h"
 #include "common/wire.h"
 #include "worker/analyze/findings.h"
-#include "worker/analyze/source.h"
+#include "worker/analyze/history.h"
+#include "worker/analyze/revision.h"
+#include "worker/analyze/source_git.h"
 
 enum {
     TROUBLES_TOLD = 64, /* files that are named in the error; the rest is counted */
@@ -24,6 +26,8 @@ enum {
 /* What a payload asks for. */
 struct wish {
     char path[SOURCE_PATH_MAX];
+    char rev[REPO_REV_BYTES_MAX]; /* empty: none was named */
+    bool history;
     enum tally_by by;
     char *exclude[EXCLUDES_MAX];
     size_t exclude_count;
@@ -40,6 +44,8 @@ struct analysis {
     struct ag_buffer troubles; /* leaves, packed */
     uint64_t troubles_count;
     struct source *source;
+    struct revision revision; /* of a repository; no repository without it */
+    struct ag_buffer history; /* packed */
     const struct analyze_watch *watch;
     int64_t count_at;            /* when to count the files; INT64_MAX once that is done */
     uint64_t begun, files_total; /* files_total 0: not known */
@@ -94,6 +100,17 @@ static bool read_path(struct wish *wish, struct ag_reader *reader)
     return true;
 }
 
+static bool read_rev(struct wish *wish, struct ag_reader *reader)
+{
+    struct ag_bytes rev = ag_read_text(reader, sizeof wish->rev - 1);
+
+    if (reader->failed || rev.size == 0 || memchr(rev.data, '\0', rev.size) != NULL)
+        return false;
+    memcpy(wish->rev, rev.data, rev.size);
+    wish->rev[rev.size] = '\0';
+    return true;
+}
+
 /* NULL, or what is wrong. */
 static const char *read_wish(struct wish *wish, struct ag_bytes payload)
 {
@@ -115,6 +132,11 @@ static const char *read_wish(struct wish *wish, struct ag_bytes payload)
         } else if (ag_bytes_are(key, "exclude")) {
             if (!read_exclude(wish, &reader))
                 return "'exclude' must be a list of at most 256 patterns";
+        } else if (ag_bytes_are(key, "rev")) {
+            if (!read_rev(wish, &reader))
+                return "'rev' must be a branch, a tag or a commit";
+        } else if (ag_bytes_are(key, "history")) {
+            wish->history = ag_read_bool(&reader);
         } else {
             ag_read_skip(&reader);
         }
@@ -201,7 +223,10 @@ static int on_trouble(void *arg, const char *path, const struct argosy_error *er
     struct analysis *self = arg;
 
     if (self->troubles_count++ < TROUBLES_TOLD)
-        put_leaf(&self->troubles, type_of(err->code), err->message, path);
+        put_leaf(&self->troubles, self->revision.repo != NULL ? "analyze.git" : type_of(err->code),
+                 err->message, path);
+    if (self->revision.recall != NULL)
+        recall_note_trouble(self->revision.recall);
     return 0;
 }
 
@@ -232,14 +257,38 @@ static void note_progress(struct analysis *self)
     atomic_store_explicit(self->watch->permille, permille, memory_order_relaxed);
 }
 
+/* Read it and look at it, unless that was done for another commit. 1; 0: it is no file to be looked
+ * at, which was told; or an error that ends the job. */
+static int inspect(struct analysis *self, const struct source_file *file)
+{
+    recall_t *recall = file->id != NULL ? self->revision.recall : NULL;
+    struct argosy_error err = {0};
+    int rc;
+
+    if (recall != NULL && recall_find(recall, file, &self->inspected))
+        return 1;
+    rc = file->read(file, &self->content, &err);
+    if (rc == ARGOSY_ESTATE || rc == ARGOSY_ENOMEM)
+        return rc;
+    if (rc == ARGOSY_ETOOBIG) {
+        tally_skip(self->tally, SKIP_TOO_LARGE);
+        return 0;
+    }
+    if (rc < 0)
+        return on_trouble(self, file->path, &err);
+    rc = inspect_file(self->inspector, file->name, ag_buffer_bytes(&self->content),
+                      &self->inspected);
+    if (rc == 0 && recall != NULL)
+        recall_keep(recall, file, &self->inspected);
+    return rc < 0 ? rc : 1;
+}
+
 /* Counted, or the reason why not. */
 static int take_file(struct analysis *self, const struct source_file *file)
 {
     struct inspected *inspected = &self->inspected;
-    int rc = inspect_file(self->inspector, file->name, ag_buffer_bytes(&self->content), inspected);
+    int rc = findings_add(self->findings, file->path, inspected);
 
-    if (rc == 0)
-        rc = findings_add(self->findings, file->path, inspected);
     if (rc == 0 && inspected->is_counted)
         rc = tally_add(self->tally, file->path, &inspected->counted);
     else if (rc == 0)
@@ -250,9 +299,9 @@ static int take_file(struct analysis *self, const struct source_file *file)
 static int on_file(void *arg, const struct source_file *file)
 {
     struct analysis *self = arg;
-    struct argosy_error err = {0};
-    enum tally_skip why = SKIP_VENDORED;
-    bool wanted = !file->is_vendored && inspect_name(self->inspector, file->name, &why);
+    enum tally_skip why = file->is_submodule ? SKIP_SUBMODULE : SKIP_VENDORED;
+    bool wanted = !file->is_submodule && !file->is_vendored &&
+                  inspect_name(self->inspector, file->name, &why);
     int rc;
 
     note_progress(self);
@@ -264,16 +313,18 @@ static int on_file(void *arg, const struct source_file *file)
         tally_skip(self->tally, why);
         return 0;
     }
-    rc = file->read(file, &self->content, &err);
-    if (rc == ARGOSY_ESTATE || rc == ARGOSY_ENOMEM)
-        return rc;
-    if (rc == ARGOSY_ETOOBIG) {
-        tally_skip(self->tally, SKIP_TOO_LARGE);
-        return 0;
-    }
-    if (rc < 0)
-        return on_trouble(self, file->path, &err);
-    return take_file(self, file);
+    rc = inspect(self, file);
+    return rc > 0 ? take_file(self, file) : rc;
+}
+
+static void on_enter(void *arg, const struct source_folder *folder)
+{
+    recall_enter(((struct analysis *)arg)->revision.recall, folder);
+}
+
+static void on_leave(void *arg, const struct source_folder *folder, bool is_whole)
+{
+    recall_leave(((struct analysis *)arg)->revision.recall, folder, is_whole);
 }
 
 /* ---- the job
@@ -286,6 +337,19 @@ static bool is_within(const char *path, const char *root)
     if (size > 0 && root[size - 1] == '/')
         size--; /* "/" holds everything */
     return strncmp(path, root, size) == 0 && (path[size] == '/' || path[size] == '\0');
+}
+
+bool analyze_may_read(const struct analyze_roots *roots, const char *real)
+{
+    bool holds = false;
+
+    for (size_t i = 0; i < roots->count && !holds; i++) {
+        char *root = realpath(roots->paths[i], NULL);
+
+        holds = root != NULL && is_within(real, root);
+        free(root);
+    }
+    return holds;
 }
 
 /* The real path behind wish->path, if a root holds it. */
@@ -301,14 +365,8 @@ static char *resolve(const struct wish *wish, const struct analyze_roots *roots,
                      false, wish->path, "%s", strerror(errno));
         return NULL;
     }
-    for (size_t i = 0; i < roots->count; i++) {
-        char *root = realpath(roots->paths[i], NULL);
-        bool holds = root != NULL && is_within(real, root);
-
-        free(root);
-        if (holds)
-            return real;
-    }
+    if (analyze_may_read(roots, real))
+        return real;
     outcome_fail(outcome, "analyze.source.denied", false, wish->path,
                  "not below a directory that this worker may read; its --root option names them");
     free(real);
@@ -345,16 +403,26 @@ static void pack_troubles(struct analysis *self, struct ag_buffer *out)
 static void conclude(struct analysis *self, int rc, const struct wish *wish,
                      struct outcome *outcome)
 {
+    const struct tally_heading heading = {
+        .source = wish->path,
+        .revision = self->revision.repo != NULL ? self->revision.commit.hex : NULL,
+        .history = ag_buffer_bytes(&self->history)};
+
     if (rc == ARGOSY_ESTATE) {
         outcome_fail(outcome, "cancelled", false, wish->path, "stopped before its end");
         return;
     }
-    if (rc < 0) {
+    if (rc == ARGOSY_ETOOBIG && self->revision.repo != NULL) {
+        outcome_fail(outcome, "analyze.limit", false, wish->path, "more than %d files",
+                     SOURCE_GIT_ENTRIES_MAX);
+        return;
+    }
+    if (rc < 0 || self->history.failed) {
         outcome_fail(outcome, "handler.memory", true, wish->path, "the worker has no memory left");
         return;
     }
     outcome->result = ag_buffer_empty(AG_RESULT_BYTES_MAX / 8 * 7);
-    tally_pack(self->tally, wish->path, self->findings, &outcome->result);
+    tally_pack(self->tally, &heading, self->findings, &outcome->result);
     if (outcome->result.failed) {
         outcome_fail(outcome, "analyze.limit", false, wish->path,
                      "the answer is larger than 7 MiB: ask --by language, or leave directories "
@@ -386,37 +454,107 @@ static void destroy_counting(struct analysis *self)
     languages_destroy(&self->languages);
 }
 
+/* A repository's past. Its progress is the job's: counting the files afterwards is short. */
+static int tell_history(struct analysis *self, const struct wish *wish, struct outcome *outcome)
+{
+    struct argosy_error err = {0};
+    struct history_task task = {.repo = self->revision.repo,
+                                .commit = &self->revision.commit,
+                                .files = self->source,
+                                .recall = self->revision.recall,
+                                .stop = self->watch->stop,
+                                .permille = self->watch->permille,
+                                .trouble = on_trouble,
+                                .arg = self};
+    int rc;
+
+    if (self->revision.inside[0] != '\0') {
+        outcome_fail(outcome, "analyze.git", false, wish->path,
+                     "history is that of a whole repository: name its top directory");
+        return 0;
+    }
+    self->count_at = INT64_MAX;
+    rc = history_run(&task, &self->history, &err);
+    if (rc == ARGOSY_ETOOBIG && err.code != 0) {
+        outcome_fail(outcome, "analyze.limit", false, wish->path, "%s", err.message);
+        return 0;
+    }
+    return rc;
+}
+
+static int open_repository(struct analysis *self, const struct wish *wish, const char *path,
+                           const struct analyze_roots *roots, const struct source_options *options,
+                           struct outcome *outcome)
+{
+    struct argosy_error err = {0};
+    int rc = revision_open(&self->revision, path, wish->rev[0] != '\0' ? wish->rev : NULL, roots,
+                           self->languages, &err);
+
+    if (rc == 0)
+        rc = source_git_new(&self->source, self->revision.repo, &self->revision.commit,
+                            self->revision.inside, options, &err);
+    if (rc == 0 && wish->history)
+        return tell_history(self, wish, outcome);
+    if (rc < 0 && rc != ARGOSY_ENOMEM) {
+        outcome_fail(outcome, "analyze.git", false, wish->path, "%s", err.message);
+        return 0;
+    }
+    return rc;
+}
+
+static int open_other(struct analysis *self, const struct wish *wish, const char *path,
+                      const struct source_options *options, struct outcome *outcome)
+{
+    struct argosy_error err = {0};
+    int rc = source_archive_new(&self->source, path, options, &err);
+
+    if (rc == 0 && self->source == NULL)
+        rc = source_dir_new(&self->source, path, options, &err);
+    if (rc == 0 || rc == ARGOSY_ESTATE || rc == ARGOSY_ENOMEM)
+        return rc;
+    outcome_fail(outcome, type_of(rc), false, wish->path, "%s", err.message);
+    return 0;
+}
+
+/* A checked-out repository is a directory like others, unless its commits are asked for. */
+static bool is_of_git(const struct wish *wish, const char *path)
+{
+    return wish->rev[0] != '\0' || wish->history || repo_is_bare(path);
+}
+
 static void analyze(const struct wish *wish, const char *path, const struct analyze_roots *roots,
                     const struct analyze_watch *watch, struct outcome *outcome)
 {
     struct analysis self = {.content =
                                 ag_buffer_empty(SOURCE_FILE_BYTES_MAX + 2 * SOURCE_READ_BYTES),
                             .troubles = ag_buffer_empty(1 << 20),
+                            .history = ag_buffer_empty(1 << 20),
                             .watch = watch,
                             .count_at = ag_clock_mono_ms() + watch->quiet_ms};
     struct source_options options = {.exclude = (const char *const *)wish->exclude,
                                      .exclude_count = wish->exclude_count,
                                      .stop = watch->stop};
     struct source_visitor visitor = {.file = on_file, .trouble = on_trouble, .arg = &self};
-    struct argosy_error err = {0};
     int rc = ARGOSY_ENOMEM;
 
-    if (make_counting(&self, roots, wish->by)) {
-        rc = source_archive_new(&self.source, path, &options, &err);
-        if (rc == 0 && self.source == NULL)
-            rc = source_dir_new(&self.source, path, &options, &err);
-        if (rc < 0 && rc != ARGOSY_ESTATE && rc != ARGOSY_ENOMEM)
-            outcome_fail(outcome, type_of(rc), false, wish->path, "%s", err.message);
-        else if (rc == 0)
-            rc = self.source->each(self.source, &visitor);
+    if (make_counting(&self, roots, wish->by))
+        rc = is_of_git(wish, path) ? open_repository(&self, wish, path, roots, &options, outcome)
+                                   : open_other(&self, wish, path, &options, outcome);
+    if (self.revision.recall != NULL) {
+        visitor.enter = on_enter;
+        visitor.leave = on_leave;
     }
+    if (rc == 0 && outcome->type[0] == '\0')
+        rc = self.source->each(self.source, &visitor);
     if (outcome->type[0] == '\0')
         conclude(&self, rc, wish, outcome);
     if (self.source != NULL)
         self.source->destroy(&self.source);
+    revision_close(&self.revision);
     destroy_counting(&self);
     ag_buffer_free(&self.content);
     ag_buffer_free(&self.troubles);
+    ag_buffer_free(&self.history);
 }
 
 void analyze_run(struct ag_bytes payload, struct ag_bytes inputs, const struct analyze_roots *roots,

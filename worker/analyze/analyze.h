@@ -8,6 +8,7 @@
 #ifndef WORKER_ANALYZE_H
 #define WORKER_ANALYZE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "worker/analyze/languages.h"
@@ -20,7 +21,11 @@ struct analyze_roots {
     const char *const *paths;
     size_t count;
     const struct language_rows *languages;
+    const char *cache; /* a directory for what was counted in repositories; NULL: nothing is kept */
 };
+
+/* Does a root hold this path, which realpath() gave? */
+bool analyze_may_read(const struct analyze_roots *roots, const char *real);
 
 /* ARGOSY_ENOMEM. The pool must outlive the handler's tasks. */
 int analyze_handler_new(struct handler **out, pool_t *pool, const struct analyze_roots *roots,
@@ -33,8 +38,8 @@ struct analyze_watch {
     uint32_t quiet_ms;      /* a job that ends before that does not count them */
 };
 
-/* One job: payload {"path", "by", "exclude"}; without a path the file that the first of its inputs
- * has made ("file" of its result). Fills the outcome. */
+/* One job: payload {"path", "by", "exclude", "rev", "history"}; without a path the file that the
+ * first of its inputs has made ("file" of its result). Fills the outcome. */
 void analyze_run(struct ag_bytes payload, struct ag_bytes inputs, const struct analyze_roots *roots,
                  const struct analyze_watch *watch, struct outcome *outcome);
 

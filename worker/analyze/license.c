@@ -76,6 +76,14 @@ const char *license_of_text(struct ag_bytes text)
     return "";
 }
 
+const char *license_called(struct ag_bytes id)
+{
+    for (size_t i = 0; i < sizeof licenses / sizeof *licenses; i++)
+        if (ag_bytes_are(id, licenses[i].id))
+            return licenses[i].id;
+    return id.size == 0 ? "" : NULL;
+}
+
 struct ag_bytes license_expression(struct ag_bytes rest)
 {
     size_t from = 0, to;

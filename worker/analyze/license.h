@@ -18,6 +18,9 @@ bool license_is_file_name(const char *name);
  * Lives as long as the program. */
 const char *license_of_text(struct ag_bytes text);
 
+/* One of the identifiers that license_of_text() gives, from its letters; NULL: it is none. */
+const char *license_called(struct ag_bytes id);
+
 /* The expression that begins behind "SPDX-License-Identifier:", without the comment's end; empty
  * when none stands there or it is longer than LICENSE_ID_BYTES_MAX. Inside `rest`. */
 struct ag_bytes license_expression(struct ag_bytes rest);

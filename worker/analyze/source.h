@@ -36,12 +36,20 @@ struct source_file {
     const char *path; /* relative to the source */
     const char *name; /* its last part */
     uint64_t size;
-    bool is_vendored; /* below a directory of other people's code */
+    bool is_vendored;  /* below a directory of other people's code */
+    bool is_submodule; /* a commit of another repository stands there: nothing to read */
+    const uint8_t *id; /* of its content, in a git repository; else NULL */
     /* Read it all into `out` (cleared first). ARGOSY_ENOTFOUND, ARGOSY_EIO with the reason,
      * ARGOSY_EPROTO (damaged or encrypted in its archive), ARGOSY_ETOOBIG, ARGOSY_ENOMEM,
      * ARGOSY_ESTATE when it was told to stop. */
     int (*read)(const struct source_file *self, struct ag_buffer *out, struct argosy_error *err);
     void *data; /* the source's own */
+};
+
+/* A directory whose content has an id. */
+struct source_folder {
+    const uint8_t *id; /* two with the same one hold the same */
+    bool is_vendored;
 };
 
 /* How a source tells what it meets. */
@@ -52,6 +60,10 @@ struct source_visitor {
      * also ARGOSY_EPROTO (damaged, hostile) and ARGOSY_ETOOBIG (a limit; the rest is not told of
      * when the path is the archive's). */
     int (*trouble)(void *arg, const char *path, const struct argosy_error *err);
+    /* Around the files of a directory, for sources whose directories have ids; may be NULL.
+     * `is_whole`: all of it was told of. */
+    void (*enter)(void *arg, const struct source_folder *folder);
+    void (*leave)(void *arg, const struct source_folder *folder, bool is_whole);
     void *arg;
 };
 

@@ -156,8 +156,7 @@ static int add_dir(tally_t *self, const char *path, const struct counts *counts)
 static int add_file(tally_t *self, const char *path, const struct counted *counted)
 {
     size_t size = counted->parts_count * sizeof *counted->parts;
-    struct row row = {
-        .language = counted->parts[0].language, .files = 1, .counts = counted->whole};
+    struct row row = {.language = counted->parts[0].language, .files = 1, .counts = counted->whole};
 
     if (self->is_too_large)
         return 0;
@@ -298,7 +297,8 @@ static void put_rows(tally_t *self, msgpack_packer *p)
     }
 }
 
-void tally_pack(tally_t *self, const char *source, struct findings *findings, struct ag_buffer *out)
+void tally_pack(tally_t *self, const struct tally_heading *heading, struct findings *findings,
+                struct ag_buffer *out)
 {
     static const char *const skips[] = {
 #define X(name, key, why) key,
@@ -309,10 +309,15 @@ void tally_pack(tally_t *self, const char *source, struct findings *findings, st
 
     out->failed |= self->is_too_large;
     msgpack_packer_init(&packer, out, ag_buffer_write);
-    msgpack_pack_map(&packer, (self->by == BY_LANGUAGE ? 5 : 6) + FINDINGS_KEYS);
-    put_path(&packer, "source", source);
-    put_key(&packer, "revision");
-    msgpack_pack_nil(&packer);
+    msgpack_pack_map(&packer, 5 + (self->by != BY_LANGUAGE) + FINDINGS_KEYS +
+                                  (heading->history.data != NULL));
+    put_path(&packer, "source", heading->source);
+    if (heading->revision != NULL) {
+        put_path(&packer, "revision", heading->revision);
+    } else {
+        put_key(&packer, "revision");
+        msgpack_pack_nil(&packer);
+    }
     put_key(&packer, "totals");
     msgpack_pack_map(&packer, 6);
     put_number(&packer, "files", self->files);
@@ -325,4 +330,8 @@ void tally_pack(tally_t *self, const char *source, struct findings *findings, st
     for (int i = 0; i < SKIP_COUNT; i++)
         put_number(&packer, skips[i], self->skipped[i]);
     findings_pack(findings, &packer);
+    if (heading->history.data != NULL) {
+        put_key(&packer, "history");
+        ag_buffer_append(out, heading->history.data, heading->history.size);
+    }
 }

@@ -15,7 +15,8 @@
     X(MINIFIED, "minified", "made short for machines")                                             \
     X(VENDORED, "vendored", "other people's code")                                                 \
     X(TOO_LARGE, "too_large", "larger than 64 MiB")                                                \
-    X(UNKNOWN, "unknown", "no language that we know")
+    X(UNKNOWN, "unknown", "no language that we know")                                              \
+    X(SUBMODULE, "submodule", "another repository stands there")
 
 enum tally_skip {
 #define X(name, key, why) SKIP_##name,
@@ -40,8 +41,15 @@ uint64_t tally_files(const tally_t *self);
 
 struct findings;
 
+/* What a result tells besides the sums. */
+struct tally_heading {
+    const char *source;
+    const char *revision;    /* the commit; NULL: none */
+    struct ag_bytes history; /* a msgpack map; absent: none was asked for */
+};
+
 /* The result of the job as msgpack; a failure is the buffer's. */
-void tally_pack(tally_t *self, const char *source, struct findings *findings,
+void tally_pack(tally_t *self, const struct tally_heading *heading, struct findings *findings,
                 struct ag_buffer *out);
 
 #endif
