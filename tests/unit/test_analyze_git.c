@@ -115,6 +115,9 @@ static void what_is_kept_holds_for_a_name_and_a_place(void **state)
         for (int round = 0; round < 2; round++)
             assert_same(stage_result("r", NULL, without), stage_result("r", "cache", with));
     }
+    /* The first of two that differ in nothing but their names is left out. */
+    assert_same(stage_result("r", NULL, "{\"exclude\":[\"*.py\"]}"),
+                stage_result("r", "cache", "{\"rev\":\"HEAD\",\"exclude\":[\"*.py\"]}"));
     /* The same directory, counted for itself. */
     assert_same(stage_result("r/vendor/x", NULL, "{}"),
                 stage_result("r/vendor/x", "cache", "{\"rev\":\"HEAD\"}"));

@@ -225,8 +225,6 @@ static int on_trouble(void *arg, const char *path, const struct argosy_error *er
     if (self->troubles_count++ < TROUBLES_TOLD)
         put_leaf(&self->troubles, self->revision.repo != NULL ? "analyze.git" : type_of(err->code),
                  err->message, path);
-    if (self->revision.recall != NULL)
-        recall_note_trouble(self->revision.recall);
     return 0;
 }
 
@@ -322,9 +320,9 @@ static void on_enter(void *arg, const struct source_folder *folder)
     recall_enter(((struct analysis *)arg)->revision.recall, folder);
 }
 
-static void on_leave(void *arg, const struct source_folder *folder, bool is_whole)
+static void on_leave(void *arg, const struct source_folder *folder)
 {
-    recall_leave(((struct analysis *)arg)->revision.recall, folder, is_whole);
+    recall_leave(((struct analysis *)arg)->revision.recall, folder);
 }
 
 /* ---- the job

@@ -22,7 +22,6 @@ struct frame {
     size_t at;              /* the record to come, in `known` */
     struct ag_buffer found; /* what will be kept under its id; its sub-directories have their own */
     bool has_news;          /* `found` is more than was known */
-    bool is_incomplete;     /* a file could not be read */
 };
 
 struct recall {
@@ -172,29 +171,20 @@ void recall_enter(recall_t *self, const struct source_folder *folder)
     ag_buffer_clear(&frame->known);
     ag_buffer_clear(&frame->found);
     frame->at = 0;
-    frame->is_incomplete = false;
     /* Nothing is looked at in other people's code. */
     frame->has_news = !folder->is_vendored && !(make_key(self, 'd', folder->id, "", key) &&
                                                 cache_get(self->cache, key, &frame->known));
 }
 
-void recall_leave(recall_t *self, const struct source_folder *folder, bool is_whole)
+void recall_leave(recall_t *self, const struct source_folder *folder)
 {
     struct frame *frame = frame_of(self);
     uint8_t key[CACHE_KEY_BYTES];
 
     self->depth--;
-    if (frame != NULL && frame->has_news && is_whole && !frame->is_incomplete &&
-        !frame->found.failed && make_key(self, 'd', folder->id, "", key))
+    if (frame != NULL && frame->has_news && !frame->found.failed &&
+        make_key(self, 'd', folder->id, "", key))
         cache_put(self->cache, key, ag_buffer_bytes(&frame->found));
-}
-
-void recall_note_trouble(recall_t *self)
-{
-    struct frame *frame = frame_of(self);
-
-    if (frame != NULL)
-        frame->is_incomplete = true;
 }
 
 static bool is_of(const struct record_head *head, const uint8_t *name,
@@ -205,7 +195,8 @@ static bool is_of(const struct record_head *head, const uint8_t *name,
 }
 
 /* The record of a file in its directory's value. Files come in the order in which they stand there,
- * but some may be left out this time; what is not found is looked for by itself. */
+ * but some may be left out, now or then; what is not found is looked for by itself. So a value that
+ * lacks some, for they could not be read or were not wanted, does no harm. */
 static struct ag_bytes find_in_frame(struct frame *frame, const struct source_file *file)
 {
     size_t at = frame->at;

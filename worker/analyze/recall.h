@@ -29,10 +29,7 @@ void recall_destroy(recall_t **self_p, char *trouble, size_t size);
 
 /* Around the files of a directory: its files are looked up together. */
 void recall_enter(recall_t *self, const struct source_folder *folder);
-void recall_leave(recall_t *self, const struct source_folder *folder, bool is_whole);
-
-/* Something in the directory at hand could not be read: it is not remembered as a whole. */
-void recall_note_trouble(recall_t *self);
+void recall_leave(recall_t *self, const struct source_folder *folder);
 
 /* What is known of a file with an id; `out` borrows from it until the next call. */
 bool recall_find(recall_t *self, const struct source_file *file, struct inspected *out);

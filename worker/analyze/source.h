@@ -60,10 +60,9 @@ struct source_visitor {
      * also ARGOSY_EPROTO (damaged, hostile) and ARGOSY_ETOOBIG (a limit; the rest is not told of
      * when the path is the archive's). */
     int (*trouble)(void *arg, const char *path, const struct argosy_error *err);
-    /* Around the files of a directory, for sources whose directories have ids; may be NULL.
-     * `is_whole`: all of it was told of. */
+    /* Around the files of a directory, for sources whose directories have ids; may be NULL. */
     void (*enter)(void *arg, const struct source_folder *folder);
-    void (*leave)(void *arg, const struct source_folder *folder, bool is_whole);
+    void (*leave)(void *arg, const struct source_folder *folder);
     void *arg;
 };
 

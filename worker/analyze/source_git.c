@@ -192,7 +192,7 @@ static int walk(struct source_git *self, const git_oid *id, size_t length, unsig
         return walk_inside(self, id, length, depth, is_vendored);
     visitor->enter(visitor->arg, &folder);
     rc = walk_inside(self, id, length, depth, is_vendored);
-    visitor->leave(visitor->arg, &folder, rc == 0);
+    visitor->leave(visitor->arg, &folder);
     return rc;
 }
 
