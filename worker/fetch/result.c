@@ -11,9 +11,24 @@
 
 enum { USUAL_BYTES = 1024 }; /* of a result, but for the body */
 
+/* Of short texts head and body go in one piece (fixstr): a result has forty, and two calls through
+ * a pointer for each are a tenth of what it costs. */
+static void put_sized(msgpack_packer *p, const char *text, size_t size)
+{
+    char whole[32];
+
+    if (size >= sizeof whole) {
+        msgpack_pack_str_with_body(p, text, size);
+        return;
+    }
+    whole[0] = (char)(0xa0 | size);
+    memcpy(whole + 1, text, size);
+    ag_buffer_append(p->data, whole, size + 1);
+}
+
 static void put_text(msgpack_packer *p, const char *text)
 {
-    msgpack_pack_str_with_body(p, text, strlen(text));
+    put_sized(p, text, strlen(text));
 }
 
 static void put_pair(msgpack_packer *p, const char *key, const char *value)
@@ -22,7 +37,7 @@ static void put_pair(msgpack_packer *p, const char *key, const char *value)
 
     put_text(p, key);
     if (ag_is_utf8(bytes))
-        put_text(p, value ? value : "");
+        put_sized(p, value ? value : "", bytes.size);
     else
         msgpack_pack_bin_with_body(p, value, bytes.size);
 }

@@ -30,7 +30,7 @@
 enum {
     TRANSFER_HEADER_BYTES_MAX = 256 << 10, /* of one answer */
     TRANSFER_HEADERS_MAX = 1000,        /* of one answer; the result has them sorted on the stack */
-    TRANSFER_FILE_BUFFER = 256 << 10,   /* libcurl's buffer for bodies that go to files */
+    TRANSFER_FILE_BUFFER = 192 << 10,   /* libcurl's buffer for bodies that go to files */
     TRANSFER_CA_BYTES_MAX = 512 << 10,  /* of a job's own ca_file, parsed in a turn; all that
                                            Debian has are 220 KB, and 20 ms */
     TRANSFER_RETRY_AFTER_S = 24 * 3600, /* longer waits that a server asks for are cut to this */
