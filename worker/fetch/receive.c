@@ -68,19 +68,27 @@ static void keep_field(struct hop *hop, const char *line, size_t size)
     hop->fields_count++;
 }
 
-const char *transfer_field(const struct transfer *self, const char *name)
+const char *transfer_next_field(const struct transfer *self, const char *at, const char **name,
+                                const char **value)
 {
     const struct ag_buffer *fields = &self->hop.fields;
-    const char *at = (const char *)fields->data;
-    const char *end = at != NULL ? at + fields->size : at;
 
-    while (at < end) {
-        const char *value = at + strlen(at) + 1;
+    if (at == NULL)
+        at = (const char *)fields->data;
+    if (at == NULL || at == (const char *)fields->data + fields->size)
+        return NULL;
+    *name = at;
+    *value = at + strlen(at) + 1;
+    return *value + strlen(*value) + 1;
+}
 
-        if (strcmp(at, name) == 0)
+const char *transfer_field(const struct transfer *self, const char *name)
+{
+    const char *at = NULL, *here, *value;
+
+    while ((at = transfer_next_field(self, at, &here, &value)) != NULL)
+        if (strcmp(here, name) == 0)
             return value;
-        at = value + strlen(value) + 1;
-    }
     return "";
 }
 

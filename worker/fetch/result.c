@@ -115,14 +115,6 @@ static void put_times(msgpack_packer *p, const struct transfer *self)
     msgpack_pack_double(p, (double)(ag_clock_mono_ms() - self->started_at));
 }
 
-/* One pair of "name\0value\0", and where the next begins. */
-static const char *next_header(const char *at, const char **name, const char **value)
-{
-    *name = at;
-    *value = at + strlen(at) + 1;
-    return *value + strlen(*value) + 1;
-}
-
 struct header {
     const char *name, *value;
     struct header *more; /* the next one of the same name */
@@ -173,18 +165,15 @@ static void put_joined(msgpack_packer *p, const struct header *header)
     ag_buffer_free(&joined);
 }
 
-static void put_headers(msgpack_packer *p, const struct ag_buffer *fields)
+static void put_headers(msgpack_packer *p, const struct transfer *self)
 {
     struct header headers[TRANSFER_HEADERS_MAX];
-    const char *at = fields->size > 0 ? (const char *)fields->data : "";
-    const char *end = at + fields->size;
+    const char *at = NULL, *name, *value;
     uint32_t count = 0;
 
-    while (at < end && count < TRANSFER_HEADERS_MAX) {
-        headers[count] = (struct header){0};
-        at = next_header(at, &headers[count].name, &headers[count].value);
-        count++;
-    }
+    while (count < TRANSFER_HEADERS_MAX &&
+           (at = transfer_next_field(self, at, &name, &value)) != NULL)
+        headers[count++] = (struct header){.name = name, .value = value};
     put_text(p, "headers");
     msgpack_pack_map(p, link_headers(headers, count));
     for (const struct header *header = headers; header < headers + count; header++) {
@@ -239,7 +228,7 @@ void result_write(const struct transfer *self, const char *sha256, const char *f
     put_pair(&packer, "url", self->request.url.text);
     put_pair(&packer, "final_url", self->hop.url->text);
     put_number(&packer, "status", (uint64_t)self->hop.status);
-    put_headers(&packer, &self->hop.fields);
+    put_headers(&packer, self);
     put_number(&packer, "bytes", self->hop.bytes + self->resumed_from);
     put_number(&packer, "wire_bytes", (uint64_t)wire);
     put_pair(&packer, "sha256", sha256);

@@ -209,12 +209,6 @@ static void begin_hop(struct transfer *self, const struct url *url, bool for_rob
     }
 }
 
-/* All that a server may lead to: files and the like are for jobs to ask for. */
-static bool is_http(const struct url *url)
-{
-    return strcmp(url->scheme, "http") == 0 || strcmp(url->scheme, "https") == 0;
-}
-
 /* ---- robots.txt
  * --------------------------------------------------------------------------------------- */
 
@@ -326,7 +320,7 @@ static void on_robots_hop(struct transfer *self, CURLcode code)
     }
     curl_easy_getinfo(self->easy, CURLINFO_REDIRECT_URL, &location);
     if (hop->redirects >= ROBOTS_REDIRECTS_MAX || location == NULL ||
-        url_read_link(&url, location, NULL) != NULL || !is_http(&url)) {
+        url_read_link(&url, location, NULL) != NULL || !url_is_http(&url)) {
         url_fini(&url);
         hop->redirects++;
         answer_robots(self, (int)hop->status);
@@ -353,10 +347,10 @@ static void go(struct transfer *self)
         finish(self);
         return;
     }
-    if (self->request.robots && !self->robots_known && strncmp(scheme, "http", 4) == 0)
+    if (self->request.robots && !self->robots_known && url_is_http(self->page))
         ask_robots(self);
     else
-        begin_hop(self, self->page, false, self->page_redirects);
+        begin_hop(self, self->page, false, 0);
 }
 
 static void move_to(struct transfer *self, struct url *url)
@@ -382,7 +376,7 @@ static bool becomes_get(const struct transfer *self)
  * not. */
 static bool may_be_led_to(struct transfer *self, struct url *url)
 {
-    if (is_http(url))
+    if (url_is_http(url))
         return true;
     transfer_blame(self, "fetch.policy", false,
                    "the server leads to %.16s:, which only a job itself may ask for", url->scheme);
@@ -418,20 +412,14 @@ static void follow(struct transfer *self)
 /* The next page, if there is one and it is wanted. */
 static bool find_next(const struct transfer *self, struct url *url)
 {
-    const struct ag_buffer *fields = &self->hop.fields;
-    const char *at = (const char *)fields->data;
-    const char *end = at != NULL ? at + fields->size : at;
+    const char *at = NULL, *name, *value;
     char target[URL_BYTES_MAX];
 
     if (self->pages + 1 >= self->request.pages)
         return false;
-    while (at < end) {
-        const char *value = at + strlen(at) + 1;
-
-        if (strcmp(at, "link") == 0 && link_next(value, target, sizeof target) == 0)
+    while ((at = transfer_next_field(self, at, &name, &value)) != NULL)
+        if (strcmp(name, "link") == 0 && link_next(value, target, sizeof target) == 0)
             return url_read_link(url, target, self->page->text) == NULL;
-        at = value + strlen(value) + 1;
-    }
     return false;
 }
 

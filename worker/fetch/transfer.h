@@ -183,6 +183,10 @@ __attribute__((format(printf, 4, 5))) void transfer_blame(struct transfer *self,
                                                           bool retryable, const char *message, ...);
 bool transfer_has_failed(const struct transfer *self);
 
+/* One field of the answer after the other: begin with NULL; NULL when there are no more. */
+const char *transfer_next_field(const struct transfer *self, const char *at, const char **name,
+                                const char **value);
+
 /* The value of a field of the answer, "" if it has none. */
 const char *transfer_field(const struct transfer *self, const char *name);
 

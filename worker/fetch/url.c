@@ -199,6 +199,11 @@ void url_fini(struct url *self)
     *self = (struct url){.path = ""};
 }
 
+bool url_is_http(const struct url *self)
+{
+    return strcmp(self->scheme, "http") == 0 || strcmp(self->scheme, "https") == 0;
+}
+
 bool url_is_same_origin(const struct url *a, const struct url *b)
 {
     return a->port == b->port && strcmp(a->scheme, b->scheme) == 0 && strcmp(a->host, b->host) == 0;

@@ -29,6 +29,9 @@ const char *url_read_link(struct url *out, const char *text, const char *base);
 
 void url_fini(struct url *self);
 
+/* http or https: all that a server may lead to. */
+bool url_is_http(const struct url *self);
+
 /* Same scheme, host and port: what was meant for one may be told to the other. */
 bool url_is_same_origin(const struct url *a, const struct url *b);
 

@@ -156,12 +156,11 @@ static void blame_code(struct transfer *self, CURLcode code)
 void verdict_of_hop(struct transfer *self, CURLcode code)
 {
     struct hop *hop = &self->hop;
-    bool is_http = strncmp(hop->url->scheme, "http", 4) == 0;
 
     curl_easy_getinfo(self->easy, CURLINFO_RESPONSE_CODE, &hop->status);
     if (transfer_has_failed(self) || transfer_blame_sink(self))
         return; /* it was us; libcurl's word for that says nothing */
-    if (is_http && (code == CURLE_OK || hop->in_body || hop->is_cut) &&
+    if (url_is_http(hop->url) && (code == CURLE_OK || hop->in_body || hop->is_cut) &&
         !request_accepts_status(&self->request, hop->status))
         blame_status(self); /* a better reason than how the page beside it ended */
     else if (code != CURLE_OK && !hop->is_cut)
