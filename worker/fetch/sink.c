@@ -35,7 +35,7 @@ struct sink {
     char *path, *resume_key;
     struct ag_buffer filling;
     unsigned items; /* that the pool has; with none it is not busy */
-    bool is_busy, wants_finish, wants_restart, is_closing, is_abandoned;
+    bool wants_finish, wants_restart, is_closing, is_abandoned;
     struct work work;
 };
 
@@ -156,8 +156,7 @@ static bool submit(sink_t *self)
 {
     bool waits;
 
-    AG_ASSERT(!self->is_busy);
-    self->is_busy = true;
+    AG_ASSERT(self->items == 0);
     submit_hash(self);
     self->items++;
     if (pool_submit(self->config.pool,
@@ -206,7 +205,6 @@ static bool has_more_to_keep(const sink_t *self)
 
 static void on_done(sink_t *self)
 {
-    self->is_busy = false;
     if (has_more_to_keep(self)) {
         hand_over(self);
         return;
@@ -259,7 +257,7 @@ bool sink_has_room(const sink_t *self, size_t size)
 void sink_write(sink_t *self, const void *data, size_t size)
 {
     ag_buffer_append(&self->filling, data, size);
-    if (!self->is_busy && self->work.rc == 0 && self->filling.size >= WRITE_FROM)
+    if (self->items == 0 && self->work.rc == 0 && self->filling.size >= WRITE_FROM)
         hand_over(self);
 }
 
@@ -267,7 +265,7 @@ void sink_finish(sink_t *self, const char *wanted)
 {
     snprintf(self->work.wanted, sizeof self->work.wanted, "%s", wanted != NULL ? wanted : "");
     self->wants_finish = true;
-    if (!self->is_busy)
+    if (self->items == 0)
         hand_over(self); /* a failure is told in the same way */
 }
 
@@ -284,12 +282,12 @@ int sink_fd(const sink_t *self)
 
 bool sink_is_busy(const sink_t *self)
 {
-    return self->is_busy;
+    return self->items > 0;
 }
 
 const char *sink_failure(const sink_t *self, int *code)
 {
-    *code = self->is_busy ? 0 : self->work.rc;
+    *code = self->items > 0 ? 0 : self->work.rc;
     if (self->filling.failed)
         *code = ARGOSY_ENOMEM;
     if (*code == 0)
@@ -304,7 +302,7 @@ const char *sink_path(const sink_t *self)
 
 bool sink_is_whole(const sink_t *self)
 {
-    return !self->is_busy && self->work.is_done;
+    return self->items == 0 && self->work.is_done;
 }
 
 const char *sink_sha256(const sink_t *self)
@@ -343,7 +341,7 @@ bool sink_close(sink_t *self)
 {
     self->is_closing = true;
     self->wants_finish = false;
-    if (self->is_busy)
+    if (self->items > 0)
         return true; /* on_done() goes on */
     if (has_more_to_keep(self)) {
         hand_over(self);
@@ -364,7 +362,7 @@ void sink_destroy(sink_t **self_p)
     if (self == NULL)
         return;
     self->is_abandoned = true;
-    if (self->is_busy)
+    if (self->items > 0)
         return; /* on_done() goes on */
     if (self->work.output == NULL) {
         free_sink(self);
