@@ -1,7 +1,6 @@
 #include "worker/analyze/analyze.h"
 
 #include <errno.h>
-#include <msgpack/pack.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +13,7 @@
 #include "common/wire.h"
 #include "worker/analyze/findings.h"
 #include "worker/analyze/history.h"
+#include "worker/analyze/pack.h"
 #include "worker/analyze/revision.h"
 #include "worker/analyze/source_git.h"
 
@@ -177,17 +177,6 @@ static void wish_fini(struct wish *wish)
 /* ---- one file
  * ------------------------------------------------------------------------------------------ */
 
-static void put(msgpack_packer *p, const char *key, const char *value)
-{
-    struct ag_bytes bytes = ag_bytes_of_text(value);
-
-    msgpack_pack_str_with_body(p, key, strlen(key));
-    if (ag_is_utf8(bytes))
-        msgpack_pack_str_with_body(p, value, bytes.size);
-    else
-        msgpack_pack_bin_with_body(p, value, bytes.size);
-}
-
 static void put_leaf(struct ag_buffer *out, const char *type, const char *message,
                      const char *subject)
 {
@@ -195,9 +184,9 @@ static void put_leaf(struct ag_buffer *out, const char *type, const char *messag
 
     msgpack_packer_init(&packer, out, ag_buffer_write);
     msgpack_pack_map(&packer, 4);
-    put(&packer, "type", type);
-    put(&packer, "message", message);
-    put(&packer, "subject", subject);
+    pack_text(&packer, "type", type);
+    pack_text(&packer, "message", message);
+    pack_text(&packer, "subject", subject);
     msgpack_pack_str_with_body(&packer, "retryable", 9);
     msgpack_pack_false(&packer);
 }
@@ -385,7 +374,7 @@ static void pack_troubles(struct analysis *self, struct ag_buffer *out)
     snprintf(text, sizeof text, "%llu of %llu files could not be read",
              (unsigned long long)self->troubles_count,
              (unsigned long long)(self->troubles_count + tally_files(self->tally)));
-    put(&packer, "message", text);
+    pack_text(&packer, "message", text);
     msgpack_pack_str_with_body(&packer, "errors", 6);
     msgpack_pack_array(&packer, told);
     ag_buffer_append(out, self->troubles.data, self->troubles.size);

@@ -7,6 +7,7 @@
 
 #include "common/wire.h"
 #include "worker/analyze/license.h"
+#include "worker/analyze/pack.h"
 
 /* The first `max` of all that were offered: the highest values, then the first paths. */
 struct top {
@@ -205,46 +206,23 @@ int findings_add(findings_t *self, const char *path, const struct inspected *fil
 /* ---- as msgpack --------------------------------------------------------------------------------
  */
 
-static void put_key(msgpack_packer *p, const char *key)
-{
-    msgpack_pack_str_with_body(p, key, strlen(key));
-}
-
-static void put_number(msgpack_packer *p, const char *key, uint64_t value)
-{
-    put_key(p, key);
-    msgpack_pack_uint64(p, value);
-}
-
 static void put_numbers(msgpack_packer *p, const char *key, const char *const *keys,
                         const uint64_t *values, size_t count)
 {
-    put_key(p, key);
+    pack_key(p, key);
     msgpack_pack_map(p, count);
     for (size_t i = 0; i < count; i++)
-        put_number(p, keys[i], values[i]);
-}
-
-/* Names of files may be any bytes; text when they are UTF-8, else bytes. */
-static void put_path(msgpack_packer *p, const char *path)
-{
-    struct ag_bytes bytes = ag_bytes_of_text(path);
-
-    put_key(p, "path");
-    if (ag_is_utf8(bytes))
-        msgpack_pack_str_with_body(p, path, bytes.size);
-    else
-        msgpack_pack_bin_with_body(p, path, bytes.size);
+        pack_number(p, keys[i], values[i]);
 }
 
 static void put_top(msgpack_packer *p, const char *key, const char *value, const struct top *top)
 {
-    put_key(p, key);
+    pack_key(p, key);
     msgpack_pack_array(p, top->count);
     for (size_t i = 0; i < top->count; i++) {
         msgpack_pack_map(p, 2);
-        put_path(p, top->rows[i].path);
-        put_number(p, value, top->rows[i].value);
+        pack_text(p, "path", top->rows[i].path);
+        pack_number(p, value, top->rows[i].value);
     }
 }
 
@@ -260,31 +238,31 @@ static int by_files(const void *a, const void *b)
 static void put_licenses(struct findings *self, msgpack_packer *p)
 {
     qsort(self->licenses, self->licenses_count, sizeof *self->licenses, by_files);
-    put_key(p, "licenses");
+    pack_key(p, "licenses");
     msgpack_pack_map(p, 4);
-    put_key(p, "spdx");
+    pack_key(p, "spdx");
     msgpack_pack_array(p, self->licenses_count);
     for (size_t i = 0; i < self->licenses_count; i++) {
         msgpack_pack_map(p, 2);
-        put_key(p, "id");
-        put_key(p, self->licenses[i].id);
-        put_number(p, "files", self->licenses[i].files);
+        pack_key(p, "id");
+        pack_key(p, self->licenses[i].id);
+        pack_number(p, "files", self->licenses[i].files);
     }
-    put_number(p, "spdx_others", self->licenses_others);
-    put_key(p, "files");
+    pack_number(p, "spdx_others", self->licenses_others);
+    pack_key(p, "files");
     msgpack_pack_array(p, self->license_files.count);
     for (size_t i = 0; i < self->license_files.count; i++) {
         const struct top_row *row = &self->license_files.rows[i];
 
         msgpack_pack_map(p, 2);
-        put_path(p, row->path);
-        put_key(p, "license");
+        pack_text(p, "path", row->path);
+        pack_key(p, "license");
         if (row->text[0] != '\0')
-            put_key(p, row->text);
+            pack_key(p, row->text);
         else
             msgpack_pack_nil(p);
     }
-    put_number(p, "files_count", self->license_files_count);
+    pack_number(p, "files_count", self->license_files_count);
 }
 
 /* What could be saved by having each only once. */
@@ -324,18 +302,18 @@ static void put_duplicates(const struct findings *self, msgpack_packer *p)
         sets[count - 1] = original;
         qsort(sets, count, sizeof *sets, by_saving);
     }
-    put_key(p, "duplicates");
+    pack_key(p, "duplicates");
     msgpack_pack_map(p, 4);
-    put_number(p, "files", files);
-    put_number(p, "bytes", bytes);
-    put_number(p, "not_compared", self->not_compared);
-    put_key(p, "sets");
+    pack_number(p, "files", files);
+    pack_number(p, "bytes", bytes);
+    pack_number(p, "not_compared", self->not_compared);
+    pack_key(p, "sets");
     msgpack_pack_array(p, count);
     for (size_t i = 0; i < count; i++) {
         msgpack_pack_map(p, 3);
-        put_path(p, sets[i]->path);
-        put_number(p, "files", sets[i]->files);
-        put_number(p, "bytes", sets[i]->bytes);
+        pack_text(p, "path", sets[i]->path);
+        pack_number(p, "files", sets[i]->files);
+        pack_number(p, "bytes", sets[i]->bytes);
     }
 }
 

@@ -1,6 +1,5 @@
 #include "worker/analyze/history_tell.h"
 
-#include <msgpack/pack.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,35 +7,13 @@
 
 #include "common/wire.h"
 #include "worker/analyze/history.h"
+#include "worker/analyze/pack.h"
 
 enum { DAY = 24 * 3600 };
 
 /* Days since the last change; the last row is what is older. */
 static const unsigned ages[] = {30, 90, 365, 730, 1825};
 enum { AGES = sizeof ages / sizeof *ages };
-
-static void put_key(msgpack_packer *p, const char *key)
-{
-    msgpack_pack_str_with_body(p, key, strlen(key));
-}
-
-static void put_number(msgpack_packer *p, const char *key, uint64_t value)
-{
-    put_key(p, key);
-    msgpack_pack_uint64(p, value);
-}
-
-/* Text when it is UTF-8, else bytes. */
-static void put_text(msgpack_packer *p, const char *key, const char *text)
-{
-    struct ag_bytes bytes = ag_bytes_of_text(text);
-
-    put_key(p, key);
-    if (ag_is_utf8(bytes))
-        msgpack_pack_str_with_body(p, text, bytes.size);
-    else
-        msgpack_pack_bin_with_body(p, text, bytes.size);
-}
 
 /* RFC 3339; what no calendar has is nil. */
 static void put_time(msgpack_packer *p, const char *key, int64_t seconds)
@@ -45,7 +22,7 @@ static void put_time(msgpack_packer *p, const char *key, int64_t seconds)
     struct tm tm;
     char text[32];
 
-    put_key(p, key);
+    pack_key(p, key);
     if (gmtime_r(&time, &tm) == NULL || tm.tm_year < -1900 || tm.tm_year > 9999 - 1900 ||
         strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &tm) == 0) {
         msgpack_pack_nil(p);
@@ -88,11 +65,11 @@ static void put_person(const struct history_told *told, uint32_t number, msgpack
     const char *name = (const char *)names_at(told->people, number).data;
 
     msgpack_pack_map(p, 7);
-    put_text(p, "name", name);
-    put_text(p, "email", name + strlen(name) + 1);
-    put_number(p, "commits", person->commits);
-    put_number(p, "added", person->added);
-    put_number(p, "deleted", person->deleted);
+    pack_text(p, "name", name);
+    pack_text(p, "email", name + strlen(name) + 1);
+    pack_number(p, "commits", person->commits);
+    pack_number(p, "added", person->added);
+    pack_number(p, "deleted", person->deleted);
     put_time(p, "first", person->first);
     put_time(p, "last", person->last);
 }
@@ -109,9 +86,9 @@ static int put_people(const struct history_told *told, msgpack_packer *p)
         if (told->of_people[i].commits > 0) /* some have made merges only */
             order[count++] = i;
     qsort_r(order, count, sizeof *order, by_commits, (void *)told);
-    put_number(p, "authors", count);
-    put_number(p, "bus_factor", bus_factor(told, order, count));
-    put_key(p, "top_authors");
+    pack_number(p, "authors", count);
+    pack_number(p, "bus_factor", bus_factor(told, order, count));
+    pack_key(p, "top_authors");
     if (count > HISTORY_LISTED)
         count = HISTORY_LISTED;
     msgpack_pack_array(p, count);
@@ -143,10 +120,10 @@ static void put_path(const struct history_told *told, uint32_t number, msgpack_p
     const struct history_path *path = &told->of_paths[number];
 
     msgpack_pack_map(p, 5);
-    put_text(p, "path", (const char *)names_at(told->paths, number).data);
-    put_number(p, "commits", path->commits);
-    put_number(p, "added", path->added);
-    put_number(p, "deleted", path->deleted);
+    pack_text(p, "path", (const char *)names_at(told->paths, number).data);
+    pack_number(p, "commits", path->commits);
+    pack_number(p, "added", path->added);
+    pack_number(p, "deleted", path->deleted);
     put_time(p, "last", path->last);
 }
 
@@ -184,24 +161,24 @@ static int put_ages(const struct history_told *told, const uint32_t *order, size
         known++;
     }
     qsort(days, known, sizeof *days, by_number);
-    put_key(p, "age");
+    pack_key(p, "age");
     msgpack_pack_map(p, 3);
-    put_key(p, "median_days");
+    pack_key(p, "median_days");
     if (known > 0)
         msgpack_pack_uint64(p, days[(known - 1) / 2]);
     else
         msgpack_pack_nil(p);
-    put_number(p, "unknown", count - known);
-    put_key(p, "files");
+    pack_number(p, "unknown", count - known);
+    pack_key(p, "files");
     msgpack_pack_array(p, AGES + 1);
     for (size_t row = 0; row <= AGES; row++) {
         msgpack_pack_map(p, 2);
-        put_key(p, "below_days");
+        pack_key(p, "below_days");
         if (row < AGES)
             msgpack_pack_uint64(p, ages[row]);
         else
             msgpack_pack_nil(p);
-        put_number(p, "files", rows[row]);
+        pack_number(p, "files", rows[row]);
     }
     free(days);
     return 0;
@@ -222,7 +199,7 @@ static int put_files(const struct history_told *told, msgpack_packer *p)
     qsort_r(order, count, sizeof *order, by_heat, (void *)told);
     while (listed < count && listed < HISTORY_LISTED && told->of_paths[order[listed]].commits > 0)
         listed++;
-    put_key(p, "hot_spots");
+    pack_key(p, "hot_spots");
     msgpack_pack_array(p, listed);
     for (size_t i = 0; i < listed; i++)
         put_path(told, order[i], p);
@@ -238,12 +215,12 @@ int history_tell(const struct history_told *told, struct ag_buffer *out)
 
     msgpack_packer_init(&packer, out, ag_buffer_write);
     msgpack_pack_map(&packer, 11);
-    put_number(&packer, "commits", told->sums.commits);
-    put_number(&packer, "merges", told->sums.merges);
+    pack_number(&packer, "commits", told->sums.commits);
+    pack_number(&packer, "merges", told->sums.merges);
     put_time(&packer, "first", told->sums.first);
     put_time(&packer, "last", told->sums.last);
-    put_number(&packer, "added", told->sums.added);
-    put_number(&packer, "deleted", told->sums.deleted);
+    pack_number(&packer, "added", told->sums.added);
+    pack_number(&packer, "deleted", told->sums.deleted);
     rc = put_people(told, &packer);                 /* three keys */
     return rc == 0 ? put_files(told, &packer) : rc; /* two */
 }

@@ -1,11 +1,11 @@
 #include "worker/analyze/tally.h"
 
-#include <msgpack/pack.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "common/wire.h"
 #include "worker/analyze/findings.h"
+#include "worker/analyze/pack.h"
 
 /* Rows that are worth keeping: in an answer of at most 8 MiB each takes more than its path and
  * ROW_BYTES. Directories may come several times, so that twice as many are kept until they are
@@ -202,36 +202,13 @@ uint64_t tally_files(const tally_t *self)
 /* ---- as msgpack
  * --------------------------------------------------------------------------------------- */
 
-static void put_key(msgpack_packer *p, const char *key)
-{
-    msgpack_pack_str_with_body(p, key, strlen(key));
-}
-
-static void put_number(msgpack_packer *p, const char *key, uint64_t value)
-{
-    put_key(p, key);
-    msgpack_pack_uint64(p, value);
-}
-
 static void put_counts(msgpack_packer *p, const struct counts *counts)
 {
-    put_number(p, "lines", counts->lines);
-    put_number(p, "code", counts->code);
-    put_number(p, "comments", counts->comments);
-    put_number(p, "blanks", counts->blanks);
-    put_number(p, "bytes", counts->bytes);
-}
-
-/* Names of files may be any bytes; text when they are UTF-8, else bytes. */
-static void put_path(msgpack_packer *p, const char *key, const char *path)
-{
-    struct ag_bytes bytes = ag_bytes_of_text(path);
-
-    put_key(p, key);
-    if (ag_is_utf8(bytes))
-        msgpack_pack_str_with_body(p, path, bytes.size);
-    else
-        msgpack_pack_bin_with_body(p, path, bytes.size);
+    pack_number(p, "lines", counts->lines);
+    pack_number(p, "code", counts->code);
+    pack_number(p, "comments", counts->comments);
+    pack_number(p, "blanks", counts->blanks);
+    pack_number(p, "bytes", counts->bytes);
 }
 
 static int by_code(const void *a, const void *b, void *arg)
@@ -255,12 +232,12 @@ static void put_languages(tally_t *self, msgpack_packer *p)
             order[count++] = i;
     if (order != NULL)
         qsort_r(order, count, sizeof *order, by_code, self);
-    put_key(p, "languages");
+    pack_key(p, "languages");
     msgpack_pack_array(p, count);
     for (size_t i = 0; i < count; i++) {
         msgpack_pack_map(p, 7);
-        put_path(p, "name", languages_at(self->known, order[i])->name);
-        put_number(p, "files", self->languages[order[i]].files);
+        pack_text(p, "name", languages_at(self->known, order[i])->name);
+        pack_number(p, "files", self->languages[order[i]].files);
         put_counts(p, &self->languages[order[i]].counts);
     }
     free(order);
@@ -268,11 +245,11 @@ static void put_languages(tally_t *self, msgpack_packer *p)
 
 static void put_parts(msgpack_packer *p, const struct row *row)
 {
-    put_key(p, "parts");
+    pack_key(p, "parts");
     msgpack_pack_array(p, row->parts_count);
     for (unsigned i = 0; i < row->parts_count; i++) {
         msgpack_pack_map(p, 6);
-        put_path(p, "language", row->parts[i].language->name);
+        pack_text(p, "language", row->parts[i].language->name);
         put_counts(p, &row->parts[i].counts);
     }
 }
@@ -280,17 +257,17 @@ static void put_parts(msgpack_packer *p, const struct row *row)
 static void put_rows(tally_t *self, msgpack_packer *p)
 {
     merge_rows(self);
-    put_key(p, self->by == BY_FILE ? "files" : "dirs");
+    pack_key(p, self->by == BY_FILE ? "files" : "dirs");
     msgpack_pack_array(p, self->rows_count);
     for (size_t i = 0; i < self->rows_count; i++) {
         const struct row *row = &self->rows[i];
 
         msgpack_pack_map(p, row->parts != NULL ? 8 : 7);
-        put_path(p, "path", row->path);
+        pack_text(p, "path", row->path);
         if (row->language != NULL)
-            put_path(p, "language", row->language->name);
+            pack_text(p, "language", row->language->name);
         else
-            put_number(p, "files", row->files);
+            pack_number(p, "files", row->files);
         put_counts(p, &row->counts);
         if (row->parts != NULL)
             put_parts(p, row);
@@ -311,27 +288,27 @@ void tally_pack(tally_t *self, const struct tally_heading *heading, struct findi
     msgpack_packer_init(&packer, out, ag_buffer_write);
     msgpack_pack_map(&packer, 5 + (self->by != BY_LANGUAGE) + FINDINGS_KEYS +
                                   (heading->history.data != NULL));
-    put_path(&packer, "source", heading->source);
+    pack_text(&packer, "source", heading->source);
     if (heading->revision != NULL) {
-        put_path(&packer, "revision", heading->revision);
+        pack_text(&packer, "revision", heading->revision);
     } else {
-        put_key(&packer, "revision");
+        pack_key(&packer, "revision");
         msgpack_pack_nil(&packer);
     }
-    put_key(&packer, "totals");
+    pack_key(&packer, "totals");
     msgpack_pack_map(&packer, 6);
-    put_number(&packer, "files", self->files);
+    pack_number(&packer, "files", self->files);
     put_counts(&packer, &self->totals);
     put_languages(self, &packer);
     if (self->by != BY_LANGUAGE)
         put_rows(self, &packer);
-    put_key(&packer, "skipped");
+    pack_key(&packer, "skipped");
     msgpack_pack_map(&packer, SKIP_COUNT);
     for (int i = 0; i < SKIP_COUNT; i++)
-        put_number(&packer, skips[i], self->skipped[i]);
+        pack_number(&packer, skips[i], self->skipped[i]);
     findings_pack(findings, &packer);
     if (heading->history.data != NULL) {
-        put_key(&packer, "history");
+        pack_key(&packer, "history");
         ag_buffer_append(out, heading->history.data, heading->history.size);
     }
 }
