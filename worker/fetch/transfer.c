@@ -542,7 +542,9 @@ static void go_on(struct transfer *self)
     self->shared->turn_ends_us = ag_clock_mono_us() + TRANSFER_TURN_US;
     set_timer(self);
     code = curl_easy_pause(self->easy, CURLPAUSE_CONT);
-    if (code != CURLE_OK)
+    if (code == CURLE_BAD_FUNCTION_ARGUMENT) /* it failed in its pause: that is about to be told */
+        self->hop.is_paused = true;
+    else if (code != CURLE_OK)
         transfer_on_finished(self, code);
 }
 

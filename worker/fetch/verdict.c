@@ -133,10 +133,10 @@ static void blame_code(struct transfer *self, CURLcode code)
         return;
     }
     if (code == CURLE_OUT_OF_MEMORY && hop->is_paused) {
-        /* While we wait for the disk libcurl unpacks all it has read, and keeps it: up to 64 MB. */
+        /* While we wait, for the disk or our turn, libcurl unpacks all it has read, and keeps it: up to 64 MB. */
         transfer_blame(self, "fetch.too_large", false,
-                       "the body unpacks to far more than is sent: more than can be kept while the "
-                       "disk is behind");
+                       "the body unpacks to far more than is sent: more than can be kept while it "
+                       "waits");
         return;
     }
     fetch_failure_of_code(code, &progress, &failure);
