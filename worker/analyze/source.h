@@ -67,6 +67,7 @@ struct source_visitor {
 };
 
 struct source {
+    bool is_stream; /* can only be read from its beginning to its end */
     int (*each)(struct source *self, const struct source_visitor *visitor);
     /* How many files each() tells of, cheaply: nothing is opened but directories. May be called
      * within each(). ARGOSY_ETOOBIG: more than are worth counting, ARGOSY_ESTATE. NULL: such a
