@@ -261,6 +261,9 @@
       "nothing is checked out.")                                                                        \
     X(HISTORY, "history", 0, FLAG, NULL, 0, 1, "", AG_FOR(ANALYZE) | AG_FLAG_ONLY, ANALYSIS,            \
       "Tell of a git repository's past too: authors, bus factor, the files that change most, ages.")    \
+    X(SHARDS, "shards", 0, TEXT, "auto", 1, 4, "N|auto", AG_FOR(ANALYZE) | AG_FLAG_ONLY, ANALYSIS,      \
+      "Split each source into so many shards that workers count at once, 1-64; the answer is the same. " \
+      "auto: what the workers have slots for.")                                                         \
     X(FORMAT, "format", 0, CHOICE, "table", 0, 0, "table|json|csv", AG_FOR(ANALYZE), ANALYSIS,          \
       "How the answer is printed.")                                                                     \
                                                                                                         \

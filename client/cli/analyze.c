@@ -7,6 +7,9 @@
 
 #include "client/cli/amounts.h"
 #include "client/cli/analyze_history.h"
+#include "client/cli/answers.h"
+#include "client/cli/fleet.h"
+#include "client/cli/splits.h"
 #include "client/cli/submission.h"
 #include "common/error.h"
 #include "common/json.h"
@@ -15,7 +18,12 @@ struct analyze_source {
     const struct cli *cli;
     char *const *paths;
     bool takes_input; /* one job without a path: what came before it brings the file */
+    unsigned shards;
+    json_t *job; /* that next() has just made */
+    char title[PATH_MAX + 64];
 };
+
+enum { AUTO_SHARDS_MAX = 16 }; /* each walks the whole tree, though it reads only its part */
 
 /* ---- jobs
  * -------------------------------------------------------------------------------------------------
@@ -34,45 +42,141 @@ static bool make_absolute(const char *path, char out[PATH_MAX])
            snprintf(out, PATH_MAX, "%s/%s", here, path) < PATH_MAX;
 }
 
-static int analyze_next(void *arg, struct ag_buffer *payload, struct argosy_error *err)
+/* What is asked of every path. */
+static json_t *make_job(const ag_options_t *options)
 {
-    struct analyze_source *self = arg;
-    const ag_options_t *options = self->cli->options;
     const char *const *exclude = ag_options_list(options, AG_OPT_EXCLUDE, NULL);
-    char path[PATH_MAX];
-    json_t *job, *globs;
-    int rc;
+    json_t *job = json_pack("{s:s}", "by", ag_options_text(options, AG_OPT_BY));
+    json_t *globs = json_array();
 
-    if (*self->paths == NULL && !self->takes_input)
-        return -1;
-    job = json_pack("{s:s}", "by", ag_options_text(options, AG_OPT_BY));
-    if (*self->paths != NULL) {
-        if (!make_absolute(*self->paths, path)) {
-            json_decref(job);
-            return ag_fail(err, ARGOSY_EINVAL, "%s: %s", *self->paths, strerror(ENAMETOOLONG));
-        }
-        self->paths++;
-        if (json_object_set_new(job, "path", json_string(path)) < 0) {
-            json_decref(job);
-            job = NULL;
-        }
-    }
-    self->takes_input = false;
-    if (job == NULL)
-        return ag_fail(err, ARGOSY_EINVAL, "a path that is not UTF-8");
     if (ag_options_given(options, AG_OPT_REV))
         json_object_set_new(job, "rev", json_string(ag_options_text(options, AG_OPT_REV)));
     if (ag_options_flag(options, AG_OPT_HISTORY))
         json_object_set_new(job, "history", json_true());
-    globs = json_array();
     for (; *exclude != NULL; exclude++)
         json_array_append_new(globs, json_string(*exclude));
     json_object_set_new(job, "exclude", globs);
-    rc = ag_json_to_msgpack(job, payload) < 0
-             ? ag_fail(err, ARGOSY_ETOOBIG, "a job is larger than 512 KiB")
-             : 1;
+    return job;
+}
+
+static int pack_job(const json_t *job, struct ag_buffer *payload, struct argosy_error *err)
+{
+    return ag_json_to_msgpack(job, payload) < 0
+               ? ag_fail(err, ARGOSY_ETOOBIG, "a job is larger than 512 KiB")
+               : 0;
+}
+
+static int analyze_next(void *arg, struct ag_buffer *payload, struct argosy_error *err)
+{
+    struct analyze_source *self = arg;
+    char path[PATH_MAX];
+    json_t *job;
+    int rc;
+
+    if (*self->paths == NULL && !self->takes_input)
+        return -1;
+    json_decref(self->job);
+    self->job = make_job(self->cli->options);
+    snprintf(self->title, sizeof self->title, "analyze what came before in %u shards",
+             self->shards);
+    if (*self->paths != NULL) {
+        if (!make_absolute(*self->paths, path))
+            return ag_fail(err, ARGOSY_EINVAL, "%s: %s", *self->paths, strerror(ENAMETOOLONG));
+        if (json_object_set_new(self->job, "path", json_string(path)) < 0)
+            return ag_fail(err, ARGOSY_EINVAL, "a path that is not UTF-8");
+        snprintf(self->title, sizeof self->title, "analyze %s in %u shards", *self->paths,
+                 self->shards);
+        self->paths++;
+    }
+    self->takes_input = false;
+    job = json_copy(self->job);
+    if (self->shards > 1)
+        json_object_set_new(job, "merge", json_true());
+    rc = pack_job(job, payload, err);
+    json_decref(job);
+    return rc < 0 ? rc : 1;
+}
+
+static int analyze_shard(void *arg, unsigned index, struct ag_buffer *payload,
+                         struct argosy_error *err)
+{
+    struct analyze_source *self = arg;
+    json_t *job = json_copy(self->job);
+    int rc;
+
+    json_object_set_new(job, "shard", json_pack("[i,i]", (int)index, (int)self->shards));
+    rc = pack_job(job, payload, err);
     json_decref(job);
     return rc;
+}
+
+static const char *analyze_shards_title(void *arg)
+{
+    return ((struct analyze_source *)arg)->title;
+}
+
+/* ---- shards
+ * -----------------------------------------------------------------------------------------------
+ */
+
+/* Of all workers, for this kind. Negative: an exit code with its sign changed. */
+static long long count_slots(struct cli *cli)
+{
+    const json_t *worker, *offer;
+    json_t *body;
+    long long slots = 0;
+    size_t i, k;
+    int code = answers_query(cli, "workers", NULL, &body);
+
+    if (code != 0)
+        return -code;
+    json_array_foreach(json_object_get(body, "workers"), i, worker)
+    {
+        json_array_foreach(json_object_get(worker, "kinds"), k, offer)
+        {
+            if (strcmp(answers_text(offer, "kind"), "analyze") == 0)
+                slots += answers_number(offer, "slots");
+        }
+    }
+    json_decref(body);
+    return slots;
+}
+
+/* A few for each path, when there are more slots than paths. */
+static int choose_shards(struct cli *cli, size_t paths, unsigned *shards)
+{
+    const ag_options_t *options = cli->options;
+    /* What is unique can be there only once; a job of --then gets what the batch's own jobs made;
+     * whoever asks for the batch later wants their results as well. */
+    bool may_split = !ag_options_given(options, AG_OPT_UNIQUE) &&
+                     !ag_options_given(options, AG_OPT_THEN) &&
+                     !ag_options_flag(options, AG_OPT_DETACH);
+    const char *text = ag_options_text(options, AG_OPT_SHARDS);
+    long long slots;
+    char *end;
+
+    *shards = 1;
+    if (strcmp(text, "auto") == 0) {
+        if (!may_split)
+            return 0;
+        slots = cli->fleet != NULL ? fleet_workers(cli->fleet) : count_slots(cli);
+        if (slots < 0)
+            return (int)-slots;
+        slots /= paths > 0 ? (long long)paths : 1;
+        *shards = slots > AUTO_SHARDS_MAX ? AUTO_SHARDS_MAX : slots > 1 ? (unsigned)slots : 1;
+        return 0;
+    }
+    slots = strtol(text, &end, 10);
+    if (*end != '\0' || slots < 1 || slots > SPLIT_SHARDS_MAX)
+        return cli_fail(cli, EXIT_USAGE, "--shards: '%s' is neither auto nor a number (1-%d)", text,
+                        SPLIT_SHARDS_MAX);
+    if (slots > 1 &&
+        (ag_options_given(options, AG_OPT_UNIQUE) || ag_options_given(options, AG_OPT_THEN)))
+        return cli_fail(
+            cli, EXIT_USAGE,
+            "--shards: with --unique or --then a source cannot be split; say --shards 1");
+    *shards = (unsigned)slots;
+    return 0;
 }
 
 /* ---- the answer
@@ -221,8 +325,14 @@ int cli_analyze(struct cli *cli)
 {
     struct analyze_source source = {.cli = cli};
     char title[256];
-    struct job_source jobs = {
-        .kind = "analyze", .title = title, .next = analyze_next, .arg = &source};
+    struct job_source jobs = {.kind = "analyze",
+                              .title = title,
+                              .next = analyze_next,
+                              .shard = analyze_shard,
+                              .shards_title = analyze_shards_title,
+                              .arg = &source};
+    size_t count = 0;
+    int code;
 
     source.paths =
         ag_options_operands(cli->options) + (ag_options_command(cli->options) == AG_COMMAND_RUN);
@@ -235,5 +345,12 @@ int cli_analyze(struct cli *cli)
         snprintf(title, sizeof title, "analyze %s", source.paths[0]);
     else
         snprintf(title, sizeof title, "analyze");
-    return submission_run(cli, &jobs, print_analysis);
+    while (source.paths[count] != NULL)
+        count++;
+    code = choose_shards(cli, count, &source.shards);
+    jobs.shards = source.shards;
+    if (code == 0)
+        code = submission_run(cli, &jobs, print_analysis);
+    json_decref(source.job);
+    return code;
 }

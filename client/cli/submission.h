@@ -18,6 +18,12 @@ struct job_source {
     void *arg;
     /* What the job that next() has just made shares a limit by; "" nothing. May be NULL. */
     const char *(*key)(void *arg);
+    /* Into how many shards each job is split; 0 or 1: it is not. shard() makes the payload of one
+     * of them (msgpack; 0 or negative); next() makes that of the job that merges what they have
+     * made. shards_title() is what the group of them is called. */
+    unsigned shards;
+    int (*shard)(void *arg, unsigned index, struct ag_buffer *payload, struct argosy_error *err);
+    const char *(*shards_title)(void *arg);
     /* Told of every job that has ended; returns how many bytes it has brought, for the progress
      * line. May be NULL. */
     uint64_t (*ended)(void *arg, const struct argosy_event *event);
