@@ -406,6 +406,9 @@ static void run_all(struct text *self, struct counts *counts)
     struct counts more;
 
     run(self, 0);
+    /* A last line without a newline is one too, unless the part that it belongs to has it. */
+    if (self->scan.size > self->part_end && self->scan.data[self->scan.size - 1] != '\n')
+        scan_end_line(&self->scan);
     more = (struct counts){.code = lines[LINE_CODE] + lines[LINE_CODE | LINE_COMMENT],
                            .comments = lines[LINE_COMMENT],
                            .blanks = lines[LINE_BLANK],
@@ -431,6 +434,7 @@ bool text_count_part(struct text *self, const struct language *language, size_t 
     scan_init(&part.scan, self->scan.data + from, to - from);
     run_all(&part, counts);
     self->parts_bytes += to - from;
+    self->part_end = to;
     return true;
 }
 
@@ -487,10 +491,11 @@ int count_parts(counter_t *self, const struct language *language, struct ag_byte
         text = ag_bytes_of(text.data + BOM_BYTES, text.size - BOM_BYTES);
         counts->bytes = BOM_BYTES;
     }
-    /* A line ends with a newline, as wc -l has it: what stands behind the last one is none. */
     scan_init(&state.scan, text.data, text.size);
     if (text.size > 0)
         run_all(&state, counts);
+    else if (counts->bytes > 0)
+        counts->lines = counts->blanks = 1; /* nothing but the mark: bytes without a newline */
     for (unsigned i = 0; i < out->parts_count; i++)
         counts_add(&out->whole, &out->parts[i].counts);
     return self->no_memory ? ARGOSY_ENOMEM : 0;

@@ -154,7 +154,7 @@ static bool read_head(const inspector_t *self, struct ag_bytes text, struct ag_b
 static bool is_minified(const struct language *language, const struct counts *counts)
 {
     return (language->rules & LANGUAGE_MINIFIES) && counts->bytes >= MINIFIED_BYTES &&
-           counts->bytes / (counts->lines + 1) > MINIFIED_LINE_BYTES;
+           counts->bytes > counts->lines * MINIFIED_LINE_BYTES;
 }
 
 static uint64_t mix(uint64_t a, uint64_t b)
