@@ -6,7 +6,6 @@
 
 #include "common/assert.h"
 #include "worker/analyze/text.h"
-#include "worker/analyze/words.h"
 
 /* Templates inside templates; deeper ones are read as one. */
 enum { TEMPLATE_DEPTH_MAX = 32 };
@@ -17,6 +16,10 @@ struct counter {
     struct lexer **lexers; /* by the row's place; NULL until first used */
     struct words marks;    /* what is looked for in comments */
     bool no_memory;        /* a part could not be counted */
+    /* For count_find_in_comments(), NULL otherwise. */
+    const struct words *sought;
+    const uint8_t *sought_end;
+    bool is_found;
 };
 
 /* ---- comments ----------------------------------------------------------------------------------
@@ -262,6 +265,21 @@ static size_t run_string(struct text *self, const struct token *token, size_t at
 /* ---- code --------------------------------------------------------------------------------------
  */
 
+/* [from, to) was a comment, and somebody asked what stands in comments. */
+static void note_sought(const struct text *self, size_t from, size_t to)
+{
+    counter_t *counter = self->counter;
+    const uint8_t *data = self->scan.data;
+    unsigned which;
+
+    if (data + from >= counter->sought_end)
+        return;
+    if (data + to > counter->sought_end)
+        to = (size_t)(counter->sought_end - data);
+    if (words_find(counter->sought, data, from, to, self->scan.size, &which) < to)
+        counter->is_found = true;
+}
+
 /* [from, to) was a comment. */
 static void note_marks(struct text *self, size_t from, size_t to)
 {
@@ -302,7 +320,9 @@ static size_t run_token(struct text *self, const struct token *token, size_t at)
     else
         behind = run_string(self, token, behind, is_comment);
     self->last = token->kind == TOKEN_STRING ? behind - 1 : last;
-    if (is_comment)
+    if (is_comment && self->counter->sought != NULL)
+        note_sought(self, at, behind);
+    else if (is_comment)
         note_marks(self, at, behind);
     return behind;
 }
@@ -508,5 +528,20 @@ int count_text(counter_t *self, const struct language *language, struct ag_bytes
     int rc = count_parts(self, language, text, &counted);
 
     *out = counted.whole;
+    return rc;
+}
+
+int count_find_in_comments(counter_t *self, const struct language *language, struct ag_bytes text,
+                           size_t limit, const struct words *words, bool *found)
+{
+    struct counted counted;
+    int rc;
+
+    self->sought = words;
+    self->sought_end = text.data + (text.size < limit ? text.size : limit);
+    self->is_found = false;
+    rc = count_parts(self, language, text, &counted);
+    self->sought = NULL;
+    *found = self->is_found;
     return rc;
 }
