@@ -8,6 +8,7 @@
 
 #include <argosy/error.h>
 
+#include "worker/analyze/depfile.h"
 #include "worker/analyze/license.h"
 #include "worker/analyze/source.h"
 #include "worker/analyze/words.h"
@@ -282,6 +283,8 @@ int inspect_file(inspector_t *self, const char *name, struct ag_bytes content,
     if (language == NULL)
         return 0;
     out->why = SKIP_GENERATED;
+    if (depfile_is(name, text))
+        return 0;
     if (read_head(self, text, &out->spdx) &&
         ((rc = is_word_in_comment(self, language, text, &is_generated)) < 0 || is_generated))
         return rc;
