@@ -17,7 +17,19 @@ enum { BLOCK_BYTES = 64 };
 /* What a line holds; a line with both is code. */
 enum line_holds { LINE_BLANK = 0, LINE_CODE = 1, LINE_COMMENT = 2 };
 
+/* How the bytes that a search passes count for their lines. */
+enum scan_paint {
+    SCAN_CODE = LINE_CODE,       /* a line with anything but white space is code */
+    SCAN_COMMENT = LINE_COMMENT, /* the same for comments */
+    SCAN_STRING = 4 | LINE_CODE  /* also blank lines are code */
+};
+
+struct scan;
+typedef size_t scan_find_fn(struct scan *self, size_t from, const struct needles *set,
+                            enum scan_paint paint);
+
 struct scan {
+    scan_find_fn *find; /* the one for this processor */
     const uint8_t *data;
     size_t size;
     unsigned line;     /* enum line_holds of the line so far */
@@ -34,16 +46,13 @@ struct scan {
 
 void scan_init(struct scan *self, const uint8_t *data, size_t size);
 
-/* How the bytes that a search passes count for their lines. */
-enum scan_paint {
-    SCAN_CODE = LINE_CODE,       /* a line with anything but white space is code */
-    SCAN_COMMENT = LINE_COMMENT, /* the same for comments */
-    SCAN_STRING = 4 | LINE_CODE  /* also blank lines are code */
-};
-
 /* The first byte of `set` at `from` or behind it, or size. Lines that end before it are counted;
  * the byte itself is not looked at otherwise, also if it is a newline. */
-size_t scan_find(struct scan *self, size_t from, const struct needles *set, enum scan_paint paint);
+static inline size_t scan_find(struct scan *self, size_t from, const struct needles *set,
+                               enum scan_paint paint)
+{
+    return self->find(self, from, set, paint);
+}
 
 /* Pass over [from, to), newlines too, without looking for anything. For short ways. */
 void scan_pass(struct scan *self, size_t from, size_t to, enum scan_paint paint);
