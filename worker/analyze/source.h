@@ -33,9 +33,9 @@ enum {
 };
 
 struct source_file {
-    const char *path; /* relative to the source */
-    const char *name; /* its last part */
-    uint64_t size;
+    const char *path;  /* relative to the source */
+    const char *name;  /* its last part */
+    uint64_t size;     /* 0 also where reading it is the way to know */
     bool is_vendored;  /* below a directory of other people's code */
     bool is_submodule; /* a commit of another repository stands there: nothing to read */
     const uint8_t *id; /* of its content, in a git repository; else NULL */
