@@ -87,7 +87,7 @@ void inspector_destroy(inspector_t **self_p)
 static bool is_generated_name(const char *name)
 {
     for (size_t i = 0; i < sizeof generated_names / sizeof *generated_names; i++)
-        if (strcmp(name, generated_names[i]) == 0)
+        if (name[0] == generated_names[i][0] && strcmp(name, generated_names[i]) == 0)
             return true;
     return false;
 }
