@@ -22,7 +22,7 @@ struct top {
 struct original {
     uint64_t hash[2];
     uint64_t bytes, files;
-    char *path; /* the first in the alphabet; NULL: the place is free */
+    char *path; /* the first in the alphabet */
 };
 
 struct findings {
@@ -36,8 +36,10 @@ struct findings {
     } licenses[FINDINGS_LICENSES_MAX];
     size_t licenses_count;
     uint64_t licenses_others;
-    struct original *originals; /* open addressing; capacity is a power of two or 0 */
+    struct original *originals;
     size_t originals_count, originals_capacity;
+    uint32_t *slots;    /* open addressing: 1 + an original's place, 0: free */
+    size_t slots_count; /* a power of two or 0 */
     uint64_t not_compared;
 };
 
@@ -69,9 +71,10 @@ void findings_destroy(findings_t **self_p)
     free_top(&self->largest);
     free_top(&self->longest);
     free_top(&self->license_files);
-    for (size_t i = 0; i < self->originals_capacity; i++)
+    for (size_t i = 0; i < self->originals_count; i++)
         free(self->originals[i].path);
     free(self->originals);
+    free(self->slots);
     free(self);
 }
 
@@ -117,35 +120,65 @@ static void add_license(struct findings *self, struct ag_bytes id)
     self->licenses[i].files++;
 }
 
-static struct original *place_of(const struct findings *self, const uint64_t hash[2],
-                                 uint64_t bytes)
+/* The slot of what has these bytes, or the free one where it belongs. */
+static uint32_t *slot_of(const struct findings *self, const uint64_t hash[2], uint64_t bytes)
 {
-    size_t i = hash[0] & (self->originals_capacity - 1);
+    size_t i = hash[0] & (self->slots_count - 1);
 
-    while (self->originals[i].path != NULL &&
-           (self->originals[i].hash[0] != hash[0] || self->originals[i].hash[1] != hash[1] ||
-            self->originals[i].bytes != bytes))
-        i = (i + 1) & (self->originals_capacity - 1);
-    return &self->originals[i];
+    for (; self->slots[i] != 0; i = (i + 1) & (self->slots_count - 1)) {
+        const struct original *original = &self->originals[self->slots[i] - 1];
+
+        if (original->hash[0] == hash[0] && original->hash[1] == hash[1] &&
+            original->bytes == bytes)
+            break;
+    }
+    return &self->slots[i];
 }
 
+/* The slots are small and made anew, the originals stay in their order: what a large tree fills is
+ * written once. */
+static int grow_slots(struct findings *self)
+{
+    size_t count = self->slots_count > 0 ? self->slots_count * 4 : 2048;
+    uint32_t *slots = calloc(count, sizeof *slots);
+
+    if (slots == NULL)
+        return ARGOSY_ENOMEM;
+    free(self->slots);
+    self->slots = slots;
+    self->slots_count = count;
+    for (size_t i = 0; i < self->originals_count; i++)
+        *slot_of(self, self->originals[i].hash, self->originals[i].bytes) = (uint32_t)i + 1;
+    return 0;
+}
+
+/* Room for one more. */
 static int grow(struct findings *self)
 {
-    struct findings old = *self;
+    if (self->originals_count == self->originals_capacity) {
+        size_t capacity = self->originals_capacity * 2 + 256;
+        struct original *grown = realloc(self->originals, capacity * sizeof *grown);
 
-    if (self->originals_count < self->originals_capacity / 2)
-        return 0;
-    self->originals_capacity = old.originals_capacity > 0 ? old.originals_capacity * 2 : 1024;
-    self->originals = calloc(self->originals_capacity, sizeof *self->originals);
-    if (self->originals == NULL) {
-        self->originals = old.originals;
-        self->originals_capacity = old.originals_capacity;
-        return ARGOSY_ENOMEM;
+        if (grown == NULL)
+            return ARGOSY_ENOMEM;
+        self->originals = grown;
+        self->originals_capacity = capacity;
     }
-    for (size_t i = 0; i < old.originals_capacity; i++)
-        if (old.originals[i].path != NULL)
-            *place_of(self, old.originals[i].hash, old.originals[i].bytes) = old.originals[i];
-    free(old.originals);
+    return self->originals_count >= self->slots_count / 2 ? grow_slots(self) : 0;
+}
+
+static int add_original(struct findings *self, uint32_t *slot, const char *path,
+                        const struct inspected *file)
+{
+    struct original *original = &self->originals[self->originals_count];
+
+    *original = (struct original){.hash = {file->hash[0], file->hash[1]},
+                                  .bytes = file->counted.whole.bytes,
+                                  .files = 1,
+                                  .path = strdup(path)};
+    if (original->path == NULL)
+        return ARGOSY_ENOMEM;
+    *slot = (uint32_t)++self->originals_count;
     return 0;
 }
 
@@ -154,26 +187,27 @@ static int compare_with_others(struct findings *self, const char *path,
 {
     uint64_t bytes = file->counted.whole.bytes;
     struct original *original;
+    uint32_t *slot;
     char *copy;
 
     if (bytes == 0)
         return 0; /* empty files are alike and mean nothing */
     if (grow(self) < 0)
         return ARGOSY_ENOMEM;
-    original = place_of(self, file->hash, bytes);
-    if (original->path == NULL && self->originals_count == FINDINGS_COMPARED_MAX) {
+    slot = slot_of(self, file->hash, bytes);
+    if (*slot == 0 && self->originals_count == FINDINGS_COMPARED_MAX) {
         self->not_compared++;
         return 0;
     }
-    if (original->path == NULL || strcmp(path, original->path) < 0) {
+    if (*slot == 0)
+        return add_original(self, slot, path, file);
+    original = &self->originals[*slot - 1];
+    if (strcmp(path, original->path) < 0) {
         copy = strdup(path);
         if (copy == NULL)
             return ARGOSY_ENOMEM;
-        self->originals_count += original->path == NULL;
         free(original->path);
         original->path = copy;
-        original->bytes = bytes;
-        memcpy(original->hash, file->hash, sizeof original->hash);
     }
     original->files++;
     return 0;
@@ -268,8 +302,7 @@ static void put_licenses(struct findings *self, msgpack_packer *p)
 /* What could be saved by having each only once. */
 static uint64_t saved_bytes(const struct original *original)
 {
-    return original->path != NULL && original->files > 1 ? original->bytes * (original->files - 1)
-                                                         : 0;
+    return original->bytes * (original->files - 1);
 }
 
 /* The sets that cost most come first; then by path. */
@@ -289,7 +322,7 @@ static void put_duplicates(const struct findings *self, msgpack_packer *p)
     uint64_t files = 0, bytes = 0;
     size_t count = 0;
 
-    for (size_t i = 0; i < self->originals_capacity; i++) {
+    for (size_t i = 0; i < self->originals_count; i++) {
         struct original *original = &self->originals[i];
 
         if (saved_bytes(original) == 0)
