@@ -6,6 +6,7 @@
 struct lines {
     uint64_t newlines, whites; /* newlines are white */
 };
+/* One bit for each byte of the block that is in the set; one more byte may be read. */
 typedef uint64_t marks_fn(const uint8_t *block, const struct needles *set);
 typedef struct lines lines_fn(const uint8_t *block);
 
@@ -20,7 +21,8 @@ static uint64_t marks_portable(const uint8_t *block, const struct needles *set)
     for (unsigned n = 0; n < set->count; n++)
         is[set->spread[n][0]] = true;
     for (unsigned i = 0; i < BLOCK_BYTES; i++)
-        marks |= (uint64_t)is[block[i]] << i;
+        marks |= (uint64_t)(is[block[i]] && (!set->has_second || block[i + 1] == set->second[0]))
+                 << i;
     return marks;
 }
 
@@ -67,6 +69,12 @@ static inline uint64_t marks_sse2(const uint8_t *block, const struct needles *se
         for (unsigned i = 0; i < QUARTERS; i++)
             found[i] = _mm_or_si128(found[i], _mm_cmpeq_epi8(bytes[i], needle));
     }
+    for (unsigned i = 0; set->has_second && i < QUARTERS; i++) {
+        __m128i next = _mm_loadu_si128((const __m128i *)(const void *)(block + 1) + i);
+        __m128i second = _mm_loadu_si128((const __m128i *)(const void *)set->second);
+
+        found[i] = _mm_and_si128(found[i], _mm_cmpeq_epi8(next, second));
+    }
     return join_sse2(found);
 }
 
@@ -97,19 +105,39 @@ VECTOR_AVX2_TARGET static inline uint64_t join_avx2(__m256i low, __m256i high)
                                                      << 32;
 }
 
+VECTOR_AVX2_TARGET static inline __m256i load_avx2(const uint8_t *from)
+{
+    return _mm256_loadu_si256((const __m256i *)(const void *)from);
+}
+
+VECTOR_AVX2_TARGET static inline __m256i twice_avx2(const uint8_t from[VECTOR_BYTES])
+{
+    return _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)(const void *)from));
+}
+
 VECTOR_AVX2_TARGET static inline uint64_t marks_avx2(const uint8_t *block,
                                                      const struct needles *set)
 {
-    const __m256i low = _mm256_loadu_si256((const __m256i *)(const void *)block);
-    const __m256i high = _mm256_loadu_si256((const __m256i *)(const void *)(block + 32));
+    const __m256i low = load_avx2(block), high = load_avx2(block + 32);
     __m256i found_low = _mm256_setzero_si256(), found_high = _mm256_setzero_si256();
 
-    for (unsigned n = 0; n < set->count; n++) {
-        __m256i needle = _mm256_broadcastsi128_si256(
-            _mm_loadu_si128((const __m128i *)(const void *)set->spread[n]));
+    if (set->has_table) {
+        __m256i table = twice_avx2(set->table);
+
+        found_low = _mm256_cmpeq_epi8(_mm256_shuffle_epi8(table, low), low);
+        found_high = _mm256_cmpeq_epi8(_mm256_shuffle_epi8(table, high), high);
+    }
+    for (unsigned n = 0; !set->has_table && n < set->count; n++) {
+        __m256i needle = twice_avx2(set->spread[n]);
 
         found_low = _mm256_or_si256(found_low, _mm256_cmpeq_epi8(low, needle));
         found_high = _mm256_or_si256(found_high, _mm256_cmpeq_epi8(high, needle));
+    }
+    if (set->has_second) {
+        __m256i second = twice_avx2(set->second);
+
+        found_low = _mm256_and_si256(found_low, _mm256_cmpeq_epi8(load_avx2(block + 1), second));
+        found_high = _mm256_and_si256(found_high, _mm256_cmpeq_epi8(load_avx2(block + 33), second));
     }
     return join_avx2(found_low, found_high);
 }
@@ -121,8 +149,7 @@ VECTOR_AVX2_TARGET static inline struct lines lines_avx2(const uint8_t *block)
     const __m256i white = _mm256_broadcastsi128_si256(
         _mm_setr_epi8(' ', -1, -1, -1, -1, -1, -1, -1, -1, '\t', '\n', '\v', '\f', '\r', -1, -1));
     const __m256i newline = _mm256_set1_epi8('\n');
-    const __m256i low = _mm256_loadu_si256((const __m256i *)(const void *)block);
-    const __m256i high = _mm256_loadu_si256((const __m256i *)(const void *)(block + 32));
+    const __m256i low = load_avx2(block), high = load_avx2(block + 32);
 
     return (struct lines){
         join_avx2(_mm256_cmpeq_epi8(low, newline), _mm256_cmpeq_epi8(high, newline)),
@@ -145,11 +172,11 @@ static inline __attribute__((always_inline)) void load(struct scan *self, size_t
     self->base = base;
     self->block = self->data + base;
     self->valid = ~UINT64_C(0);
-    if (left < BLOCK_BYTES) { /* never read beyond what we were given */
+    if (left <= BLOCK_BYTES) { /* never read beyond what we were given */
         memset(self->tail, ' ', sizeof self->tail);
         memcpy(self->tail, self->block, left);
         self->block = self->tail;
-        self->valid = (UINT64_C(1) << left) - 1;
+        self->valid >>= BLOCK_BYTES - left;
     }
     self->sets[0] = self->sets[1] = NULL;
     lines = lines_of(self->block);

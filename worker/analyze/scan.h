@@ -41,13 +41,14 @@ struct scan {
     /* What was looked for in this block: code and comments take turns in it. */
     const struct needles *sets[2];
     uint64_t marks[2];
-    uint8_t tail[BLOCK_BYTES]; /* the last block, filled up */
+    uint8_t tail[BLOCK_BYTES + 1]; /* the last block, filled up */
 };
 
 void scan_init(struct scan *self, const uint8_t *data, size_t size);
 
-/* The first byte of `set` at `from` or behind it, or size. Lines that end before it are counted;
- * the byte itself is not looked at otherwise, also if it is a newline. */
+/* The first byte of `set` at `from` or behind it, or size; where a second byte has to stand behind
+ * it, what is found at the end of the text may lack that. Lines that end before it are counted; the
+ * byte itself is not looked at otherwise, also if it is a newline. */
 static inline size_t scan_find(struct scan *self, size_t from, const struct needles *set,
                                enum scan_paint paint)
 {
