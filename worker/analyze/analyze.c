@@ -151,6 +151,7 @@ static int skip(struct analysis *self, enum tally_skip why)
 static int on_file(void *arg, const struct source_file *file)
 {
     struct analysis *self = arg;
+    struct argosy_error err = {0};
     enum tally_skip why;
     int rc;
 
@@ -163,9 +164,11 @@ static int on_file(void *arg, const struct source_file *file)
         return skip(self, why);
     if (file->size > SOURCE_FILE_BYTES_MAX)
         return skip(self, SKIP_TOO_LARGE);
-    if (!shard_holds(&self->shard, file))
-        return 0;
-    rc = inspect(self, file);
+    rc = shard_holds(&self->shard, file, &err);
+    if (rc < 0)
+        return on_walk_trouble(self, file->path, &err);
+    if (rc > 0)
+        rc = inspect(self, file);
     return rc > 0 ? take_file(self, file) : rc;
 }
 

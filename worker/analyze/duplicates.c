@@ -11,7 +11,7 @@
 struct content {
     uint64_t hash[2];
     uint64_t bytes, files; /* of each; how many */
-    char *path;            /* the first in the alphabet; NULL: the place is free */
+    char *path;            /* the first in the alphabet */
 };
 
 /* What is told; its texts belong to others, or to it if it is `others` of a struct duplicates. */
@@ -25,8 +25,10 @@ struct summary {
 };
 
 struct duplicates {
-    struct content *contents; /* open addressing; capacity is a power of two or 0 */
+    struct content *contents;
     size_t count, capacity;
+    uint32_t *slots;       /* open addressing: 1 + a content's place, 0: free */
+    size_t slots_count;    /* a power of two or 0 */
     uint64_t not_compared; /* not 0: there were too many, the table is gone */
     struct summary others; /* of files that were compared elsewhere */
 };
@@ -38,11 +40,13 @@ duplicates_t *duplicates_new(void)
 
 static void drop_contents(duplicates_t *self)
 {
-    for (size_t i = 0; i < self->capacity; i++)
+    for (size_t i = 0; i < self->count; i++)
         free(self->contents[i].path);
     free(self->contents);
+    free(self->slots);
     self->contents = NULL;
-    self->count = self->capacity = 0;
+    self->slots = NULL;
+    self->count = self->capacity = self->slots_count = 0;
 }
 
 void duplicates_destroy(duplicates_t **self_p)
@@ -61,74 +65,103 @@ void duplicates_destroy(duplicates_t **self_p)
 /* ---- the table
  * ---------------------------------------------------------------------------------------------- */
 
-static struct content *place_of(const duplicates_t *self, const uint64_t hash[2], uint64_t bytes)
+/* The slot of what has these bytes, or the free one where it belongs. */
+static uint32_t *slot_of(const duplicates_t *self, const uint64_t hash[2], uint64_t bytes)
 {
-    size_t i = hash[0] & (self->capacity - 1);
+    size_t i = hash[0] & (self->slots_count - 1);
 
-    while (self->contents[i].path != NULL &&
-           (self->contents[i].hash[0] != hash[0] || self->contents[i].hash[1] != hash[1] ||
-            self->contents[i].bytes != bytes))
-        i = (i + 1) & (self->capacity - 1);
-    return &self->contents[i];
+    for (; self->slots[i] != 0; i = (i + 1) & (self->slots_count - 1)) {
+        const struct content *content = &self->contents[self->slots[i] - 1];
+
+        if (content->hash[0] == hash[0] && content->hash[1] == hash[1] && content->bytes == bytes)
+            break;
+    }
+    return &self->slots[i];
 }
 
+/* The slots are small and made anew, the contents stay in their order: what a large tree fills is
+ * written once. */
+static int grow_slots(duplicates_t *self)
+{
+    size_t count = self->slots_count > 0 ? self->slots_count * 4 : 2048;
+    uint32_t *slots = calloc(count, sizeof *slots);
+
+    if (slots == NULL)
+        return ARGOSY_ENOMEM;
+    free(self->slots);
+    self->slots = slots;
+    self->slots_count = count;
+    for (size_t i = 0; i < self->count; i++)
+        *slot_of(self, self->contents[i].hash, self->contents[i].bytes) = (uint32_t)i + 1;
+    return 0;
+}
+
+/* Room for one more. */
 static int grow(duplicates_t *self)
 {
-    duplicates_t old = *self;
+    if (self->count == self->capacity) {
+        size_t capacity = self->capacity * 2 + 256;
+        struct content *grown = realloc(self->contents, capacity * sizeof *grown);
 
-    if (self->count < self->capacity / 2)
-        return 0;
-    self->capacity = old.capacity > 0 ? old.capacity * 2 : 1024;
-    self->contents = calloc(self->capacity, sizeof *self->contents);
-    if (self->contents == NULL) {
-        self->contents = old.contents;
-        self->capacity = old.capacity;
-        return ARGOSY_ENOMEM;
+        if (grown == NULL)
+            return ARGOSY_ENOMEM;
+        self->contents = grown;
+        self->capacity = capacity;
     }
-    for (size_t i = 0; i < old.capacity; i++)
-        if (old.contents[i].path != NULL)
-            *place_of(self, old.contents[i].hash, old.contents[i].bytes) = old.contents[i];
-    free(old.contents);
-    return 0;
+    return self->count >= self->slots_count / 2 ? grow_slots(self) : 0;
 }
 
 /* There are too many: all of them count as not compared. */
 static void give_up(duplicates_t *self)
 {
-    for (size_t i = 0; i < self->capacity; i++)
+    for (size_t i = 0; i < self->count; i++)
         self->not_compared += self->contents[i].files;
     drop_contents(self);
 }
 
+static int add_content(duplicates_t *self, uint32_t *slot, const char *path, const uint64_t hash[2],
+                       uint64_t bytes)
+{
+    struct content *content = &self->contents[self->count];
+
+    *content = (struct content){
+        .hash = {hash[0], hash[1]}, .bytes = bytes, .files = 1, .path = strdup(path)};
+    if (content->path == NULL)
+        return ARGOSY_ENOMEM;
+    *slot = (uint32_t)++self->count;
+    return 0;
+}
+
+static int add_again(struct content *content, const char *path)
+{
+    content->files++;
+    if (strcmp(path, content->path) < 0) {
+        char *copy = strdup(path);
+
+        if (copy == NULL)
+            return ARGOSY_ENOMEM;
+        free(content->path);
+        content->path = copy;
+    }
+    return 0;
+}
+
 int duplicates_add(duplicates_t *self, const char *path, const uint64_t hash[2], uint64_t bytes)
 {
-    struct content *content;
-    char *copy;
+    uint32_t *slot;
 
     if (bytes == 0)
         return 0;
     if (self->not_compared == 0 && grow(self) < 0)
         return ARGOSY_ENOMEM;
-    content = self->not_compared == 0 ? place_of(self, hash, bytes) : NULL;
-    if (content != NULL && content->path == NULL && self->count == DUPLICATES_CONTENTS_MAX) {
+    slot = self->not_compared == 0 ? slot_of(self, hash, bytes) : NULL;
+    if (slot != NULL && *slot != 0)
+        return add_again(&self->contents[*slot - 1], path);
+    if (slot != NULL && self->count < DUPLICATES_CONTENTS_MAX)
+        return add_content(self, slot, path, hash, bytes);
+    if (slot != NULL)
         give_up(self);
-        content = NULL;
-    }
-    if (content == NULL) {
-        self->not_compared++;
-        return 0;
-    }
-    if (content->path == NULL || strcmp(path, content->path) < 0) {
-        copy = strdup(path);
-        if (copy == NULL)
-            return ARGOSY_ENOMEM;
-        self->count += content->path == NULL;
-        free(content->path);
-        content->path = copy;
-        content->bytes = bytes;
-        memcpy(content->hash, hash, sizeof content->hash);
-    }
-    content->files++;
+    self->not_compared++;
     return 0;
 }
 
@@ -171,11 +204,11 @@ static struct summary summarize(const duplicates_t *self)
 
     all.contents += self->count;
     all.not_compared += self->not_compared;
-    for (size_t i = 0; i < self->capacity; i++) {
+    for (size_t i = 0; i < self->count; i++) {
         const struct content *content = &self->contents[i];
         struct set set = {content->path, content->files, content->bytes};
 
-        if (content->path == NULL || content->files < 2)
+        if (content->files < 2)
             continue;
         all.files += set.files - 1;
         all.bytes += saving(&set);

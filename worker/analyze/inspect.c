@@ -92,7 +92,7 @@ void inspector_destroy(inspector_t **self_p)
 static bool is_generated_name(const char *name)
 {
     for (size_t i = 0; i < sizeof generated_names / sizeof *generated_names; i++)
-        if (strcmp(name, generated_names[i]) == 0)
+        if (name[0] == generated_names[i][0] && strcmp(name, generated_names[i]) == 0)
             return true;
     return false;
 }
@@ -188,25 +188,36 @@ static uint64_t word_of(const uint8_t *at)
     return word;
 }
 
-/* 128 bits by multiplication, in two lanes that see each byte in another place. Not against people
- * who make two files alike on purpose: they would win a line in a list of duplicates. */
+/* 128 bits by multiplication, in lanes that see each byte in another place: four of them as long as
+ * there is enough, because each has to wait for its last product. Not against people who make two
+ * files alike on purpose: they would win a line in a list of duplicates. */
 static void hash(struct ag_bytes content, uint64_t out[2])
 {
     static const uint64_t odd[4] = {0x9e3779b97f4a7c15, 0xc2b2ae3d27d4eb4f, 0x165667b19e3779f9,
                                     0xd6e8feb86659fd93};
-    uint64_t a = content.size ^ odd[0], b = content.size ^ odd[2];
-    uint8_t last[32] = {0};
+    uint64_t a = content.size ^ odd[0], b = content.size ^ odd[2], c = ~a, d = ~b;
+    uint8_t last[64] = {0};
     const uint8_t *at = content.data;
     size_t left = content.size;
+    bool more = true;
 
-    for (; left >= 32; left -= 32, at += 32) {
+    while (more) {
+        if (left < sizeof last) { /* also when nothing is left: the lanes are mixed once more */
+            if (left > 0)
+                memcpy(last, at, left);
+            at = last;
+            left = sizeof last;
+            more = false;
+        }
         a = mix(a ^ word_of(at), word_of(at + 8) ^ odd[1]);
         b = mix(b ^ word_of(at + 16), word_of(at + 24) ^ odd[3]);
+        c = mix(c ^ word_of(at + 32), word_of(at + 40) ^ odd[1]);
+        d = mix(d ^ word_of(at + 48), word_of(at + 56) ^ odd[3]);
+        at += sizeof last;
+        left -= sizeof last;
     }
-    if (left > 0)
-        memcpy(last, at, left);
-    a = mix(a ^ word_of(last), word_of(last + 8) ^ odd[1]);
-    b = mix(b ^ word_of(last + 16), word_of(last + 24) ^ odd[3]);
+    a = mix(a ^ odd[2], c ^ odd[1]) + d;
+    b = mix(b ^ odd[0], d ^ odd[3]) + c;
     out[0] = mix(a ^ odd[2], b ^ odd[0]);
     out[1] = mix(a ^ odd[3], b ^ odd[1]) + b;
 }

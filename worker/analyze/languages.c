@@ -10,18 +10,21 @@
 enum { CONTENT_LOOKED_AT = 8192, NAME_MAX_BYTES = 255 };
 
 /* What a row is found by. */
-enum key_kind { KEY_FILE, KEY_EXTENSION, KEY_INTERPRETER, KEY_BINARY };
+enum key_kind { KEY_FILE, KEY_EXTENSION, KEY_INTERPRETER, KEY_BINARY, KEY_HINTS };
 
 struct key {
     enum key_kind kind;
     const char *text; /* inside the table */
     size_t size;
     const struct language *language;
+    const struct language_hint *hints; /* of KEY_HINTS: the extension's first */
 };
 
 struct languages {
-    struct key *keys; /* sorted, each once */
+    struct key *keys; /* each once */
     size_t count;
+    uint32_t *slots; /* open addressing: 1 + a key's place, 0: free */
+    size_t slots_count;
     struct language_rows more;
 };
 
@@ -49,7 +52,8 @@ static size_t add_words(struct key *keys, enum key_kind kind, const char *words,
         size_t size = strcspn(words, " ");
 
         if (size > 0 && keys != NULL)
-            keys[count] = (struct key){kind, words, size, language};
+            keys[count] =
+                (struct key){.kind = kind, .text = words, .size = size, .language = language};
         count += size > 0;
         words += size + (words[size] == ' ');
     }
@@ -84,7 +88,49 @@ static size_t add_all(const languages_t *self, struct key *keys)
     }
     count += add_words(NEXT, KEY_BINARY, language_binary_extensions, NULL);
 #undef NEXT
+    for (size_t i = 0; i < language_hints_count; i++) {
+        const char *extension = language_hints[i].extension;
+
+        if (i > 0 && strcmp(language_hints[i - 1].extension, extension) == 0)
+            continue; /* an extension's hints stand together */
+        if (keys != NULL)
+            keys[count] = (struct key){.kind = KEY_HINTS,
+                                       .text = extension,
+                                       .size = strlen(extension),
+                                       .hints = &language_hints[i]};
+        count++;
+    }
     return count;
+}
+
+/* The slot of the key with this text, or the free one where it belongs. */
+static uint32_t *slot_of(const languages_t *self, enum key_kind kind, const char *text, size_t size)
+{
+    uint64_t hash = UINT64_C(0xcbf29ce484222325) + kind;
+    size_t at;
+
+    for (size_t i = 0; i < size; i++)
+        hash = (hash ^ (uint8_t)text[i]) * UINT64_C(0x100000001b3);
+    for (at = (hash ^ hash >> 32) & (self->slots_count - 1); self->slots[at] != 0;
+         at = (at + 1) & (self->slots_count - 1)) {
+        const struct key *key = &self->keys[self->slots[at] - 1];
+
+        if (key->kind == kind && key->size == size && memcmp(key->text, text, size) == 0)
+            break;
+    }
+    return &self->slots[at];
+}
+
+static bool fill_slots(languages_t *self)
+{
+    self->slots_count = 1;
+    while (self->slots_count < self->count * 4) /* most names are not there: few are looked at */
+        self->slots_count *= 2;
+    self->slots = calloc(self->slots_count, sizeof *self->slots);
+    for (size_t i = 0; self->slots != NULL && i < self->count; i++)
+        *slot_of(self, self->keys[i].kind, self->keys[i].text, self->keys[i].size) =
+            (uint32_t)i + 1;
+    return self->slots != NULL;
 }
 
 languages_t *languages_new(const struct language_rows *more)
@@ -95,7 +141,7 @@ languages_t *languages_new(const struct language_rows *more)
     if (self != NULL && more != NULL)
         self->more = *more;
     if (self == NULL || (self->keys = calloc(add_all(self, NULL), sizeof *self->keys)) == NULL) {
-        free(self);
+        languages_destroy(&self);
         return NULL;
     }
     self->count = add_all(self, self->keys);
@@ -104,6 +150,8 @@ languages_t *languages_new(const struct language_rows *more)
         if (compare(&self->keys[kept], &self->keys[i]) != 0)
             self->keys[++kept] = self->keys[i];
     self->count = kept + 1;
+    if (!fill_slots(self))
+        languages_destroy(&self);
     return self;
 }
 
@@ -130,8 +178,10 @@ const struct language *languages_at(const languages_t *self, size_t place)
 
 void languages_destroy(languages_t **self_p)
 {
-    if (*self_p != NULL)
+    if (*self_p != NULL) {
         free((*self_p)->keys);
+        free((*self_p)->slots);
+    }
     free(*self_p);
     *self_p = NULL;
 }
@@ -139,23 +189,28 @@ void languages_destroy(languages_t **self_p)
 static const struct key *look_up(const languages_t *self, enum key_kind kind, const char *text,
                                  size_t size)
 {
-    struct key wanted = {kind, text, size, NULL};
+    uint32_t slot = *slot_of(self, kind, text, size);
 
-    return bsearch(&wanted, self->keys, self->count, sizeof *self->keys, compare);
+    return slot != 0 ? &self->keys[slot - 1] : NULL;
 }
 
 /* As it is written, then in lower case. */
 static const struct key *look_up_name(const languages_t *self, enum key_kind kind, const char *text)
 {
-    const struct key *key = look_up(self, kind, text, strlen(text));
-    char lower[NAME_MAX_BYTES + 1];
     size_t size = strlen(text);
+    const struct key *key = look_up(self, kind, text, size);
+    char lower[NAME_MAX_BYTES];
+    bool differs = false;
 
     if (key != NULL || size > NAME_MAX_BYTES)
         return key;
-    for (size_t i = 0; i <= size; i++)
-        lower[i] = (char)(text[i] >= 'A' && text[i] <= 'Z' ? text[i] + 'a' - 'A' : text[i]);
-    return look_up(self, kind, lower, size);
+    for (size_t i = 0; i < size; i++) {
+        bool is_upper = text[i] >= 'A' && text[i] <= 'Z';
+
+        lower[i] = (char)(is_upper ? text[i] + 'a' - 'A' : text[i]);
+        differs |= is_upper;
+    }
+    return differs ? look_up(self, kind, lower, size) : NULL;
 }
 
 static const char *extension_of(const char *name)
@@ -165,12 +220,9 @@ static const char *extension_of(const char *name)
     return dot != NULL && dot != name ? dot + 1 : NULL;
 }
 
-static bool has_hints(const char *extension)
+static bool has_hints(const languages_t *self, const char *extension)
 {
-    for (size_t i = 0; extension != NULL && i < language_hints_count; i++)
-        if (strcmp(language_hints[i].extension, extension) == 0)
-            return true;
-    return false;
+    return extension != NULL && look_up(self, KEY_HINTS, extension, strlen(extension)) != NULL;
 }
 
 enum language_verdict language_of_name(const languages_t *self, const char *name,
@@ -184,7 +236,7 @@ enum language_verdict language_of_name(const languages_t *self, const char *name
         key = look_up_name(self, KEY_EXTENSION, ++extension);
     if (key != NULL) {
         *out = key->language;
-        return has_hints(extension_of(name)) ? LANGUAGE_ASK_CONTENT : LANGUAGE_KNOWN;
+        return has_hints(self, extension_of(name)) ? LANGUAGE_ASK_CONTENT : LANGUAGE_KNOWN;
     }
     extension = extension_of(name);
     if (extension == NULL)
@@ -237,40 +289,46 @@ static const struct language *language_of_script(const languages_t *self, struct
 
 /* The first of the extension's hints, in the order of the table, that begins a line near the top.
  */
-static const struct language *language_of_hints(const char *extension, struct ag_bytes content)
+static const struct language *language_of_hints(const languages_t *self, const char *extension,
+                                                struct ag_bytes content)
 {
+    const struct key *key = look_up(self, KEY_HINTS, extension, strlen(extension));
     const char *at = (const char *)content.data;
     const char *end = at + (content.size < CONTENT_LOOKED_AT ? content.size : CONTENT_LOOKED_AT);
-    size_t first = 0, last, best;
+    const struct language_hint *first = key != NULL ? key->hints : NULL, *last = first, *best;
+    bool begins[UINT8_MAX + 1] = {false}; /* with most lines there is no more to do */
 
-    while (first < language_hints_count && strcmp(language_hints[first].extension, extension) != 0)
-        first++;
-    for (last = first;
-         last < language_hints_count && strcmp(language_hints[last].extension, extension) == 0;)
-        last++;
-    best = last;
-    while (at < end && best > first) {
+    for (; last != NULL && last < language_hints + language_hints_count &&
+           strcmp(last->extension, extension) == 0;
+         last++)
+        begins[(uint8_t)last->text[0]] = true;
+    for (best = last; at < end && best > first;) {
         const char *line_end = memchr(at, '\n', (size_t)(end - at));
 
         at = skip_blanks(at, end);
-        for (size_t i = first; i < best && at < end; i++) {
-            const char *text = language_hints[i].text;
+        for (const struct language_hint *hint = first;
+             at < end && begins[(uint8_t)*at] && hint < best; hint++) {
+            const char *text = hint->text;
 
             if (text[0] == *at && (size_t)(end - at) >= strlen(text) &&
                 memcmp(at, text, strlen(text)) == 0)
-                best = i;
+                best = hint;
         }
         at = line_end != NULL ? line_end + 1 : end;
     }
-    return best < last ? language_find(language_hints[best].language) : NULL;
+    return best < last ? language_find(best->language) : NULL;
 }
 
 /* An editor's mode says what language, the name says that it is a header. */
 static const struct language *header_of(const struct language *told, const struct language *by_name)
 {
-    const struct language *c = language_find("C Header"), *cpp = language_find("C++ Header");
+    const struct language *c, *cpp;
 
-    if (told == NULL || (by_name != c && by_name != cpp))
+    if (told == NULL)
+        return NULL;
+    c = language_find("C Header");
+    cpp = language_find("C++ Header");
+    if (by_name != c && by_name != cpp)
         return told;
     return strcmp(told->name, "C") == 0 ? c : strcmp(told->name, "C++") == 0 ? cpp : told;
 }
@@ -284,7 +342,7 @@ const struct language *language_of_content(const languages_t *self, const char *
     if (found == NULL)
         found = header_of(language_of_word(self, modeline_find(content)), by_name);
     if (found == NULL)
-        found = language_of_hints(extension != NULL ? extension : "", content);
+        found = language_of_hints(self, extension != NULL ? extension : "", content);
     return found != NULL ? found : by_name;
 }
 

@@ -5,19 +5,30 @@
 
 #include "common/assert.h"
 
-static void add_needle(struct needles *self, unsigned max, uint8_t byte)
+/* What a byte with these low bits is not: its high bit is set, as it is in no ASCII. */
+enum { NEVER_FOUND = 0x80 };
+
+void needles_add(struct needles *self, unsigned max, uint8_t byte)
 {
+    uint8_t *place = &self->table[byte % VECTOR_BYTES];
+
     for (unsigned i = 0; i < self->count; i++)
         if (self->spread[i][0] == byte)
             return;
     AG_ASSERT(self->count < max);
+    if (self->count == 0) {
+        self->has_table = true;
+        memset(self->table, NEVER_FOUND, sizeof self->table);
+    }
+    self->has_table &= byte < NEVER_FOUND && *place == NEVER_FOUND;
+    *place = byte;
     memset(self->spread[self->count++], byte, VECTOR_BYTES);
 }
 
 static void add_inside(struct token *token, const char *text)
 {
     if (text != NULL)
-        add_needle(&token->inside, NEEDLES_INSIDE_MAX, (uint8_t)text[0]);
+        needles_add(&token->inside, NEEDLES_INSIDE_MAX, (uint8_t)text[0]);
 }
 
 static struct token *add_token(struct lexer *self, enum token_kind kind, const char *open,
@@ -63,6 +74,10 @@ static void prepare_inside(struct token *token)
             break;
         }
         add_inside(token, token->close);
+        if (token->block->rules == 0 && token->close_size > 1) { /* stars are many in comments */
+            token->inside.has_second = true;
+            memset(token->inside.second, token->close[1], VECTOR_BYTES);
+        }
         if (token->block->rules & BLOCK_NESTED)
             add_inside(token, token->open);
         if (token->block->rules & BLOCK_STRINGS)
@@ -148,15 +163,15 @@ void lexer_prepare(struct lexer *self, const struct language *language)
             self->columns_count++;
             continue;
         }
-        add_needle(&self->code, NEEDLES_MAX, token->first);
+        needles_add(&self->code, NEEDLES_MAX, token->first);
         if (self->group[token->first] == 0)
             self->group[token->first] = (uint8_t)(i + 1);
     }
     self->stops_at_newline = self->columns_count > 0 || self->heredoc != 0;
     if (self->stops_at_newline)
-        add_needle(&self->code, NEEDLES_MAX, '\n');
+        needles_add(&self->code, NEEDLES_MAX, '\n');
     if (self->heredoc != 0)
-        add_needle(&self->code, NEEDLES_MAX, '<');
+        needles_add(&self->code, NEEDLES_MAX, '<');
     if (language->rules & LANGUAGE_ESCAPES)
-        add_needle(&self->code, NEEDLES_MAX, '\\');
+        needles_add(&self->code, NEEDLES_MAX, '\\');
 }

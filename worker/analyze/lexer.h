@@ -12,11 +12,19 @@
  * a marker in any case counts twice. A row that needs more stops the tests (lexer_prepare). */
 enum { NEEDLES_MAX = 20, NEEDLES_INSIDE_MAX = 4, TOKENS_MAX = 24, VECTOR_BYTES = 16 };
 
-/* Bytes to look for: each spread over a vector. */
+/* Bytes to look for: each spread over a vector. Also as a table, if no two end in the same four
+ * bits and all are ASCII: each stands where its low bits say, the other places hold what is never
+ * found there. */
 struct needles {
     unsigned count;
+    bool has_table;
+    bool has_second; /* there is one needle, and this byte must stand behind it */
     uint8_t (*spread)[VECTOR_BYTES];
+    uint8_t table[VECTOR_BYTES], second[VECTOR_BYTES];
 };
+
+/* Add a byte; `max` is what self->spread has room for, more stop the program. */
+void needles_add(struct needles *self, unsigned max, uint8_t byte);
 
 enum token_kind { TOKEN_BLOCK, TOKEN_EMBED, TOKEN_STRING, TOKEN_LINE };
 

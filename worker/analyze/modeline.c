@@ -93,7 +93,7 @@ static struct ag_bytes vim_mode(struct span line)
 {
     static const char *const marks[] = {"vim:", "vi:", "ex:"};
 
-    if (line.end - line.at > LINE_BYTES_MAX)
+    if (line.end - line.at > LINE_BYTES_MAX || find(line, ":") == NULL)
         return (struct ag_bytes){0};
     for (size_t i = 0; i < sizeof marks / sizeof *marks; i++) {
         const char *at = find(line, marks[i]);

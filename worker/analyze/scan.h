@@ -17,7 +17,19 @@ enum { BLOCK_BYTES = 64 };
 /* What a line holds; a line with both is code. */
 enum line_holds { LINE_BLANK = 0, LINE_CODE = 1, LINE_COMMENT = 2 };
 
+/* How the bytes that a search passes count for their lines. */
+enum scan_paint {
+    SCAN_CODE = LINE_CODE,       /* a line with anything but white space is code */
+    SCAN_COMMENT = LINE_COMMENT, /* the same for comments */
+    SCAN_STRING = 4 | LINE_CODE  /* also blank lines are code */
+};
+
+struct scan;
+typedef size_t scan_find_fn(struct scan *self, size_t from, const struct needles *set,
+                            enum scan_paint paint);
+
 struct scan {
+    scan_find_fn *find; /* the one for this processor */
     const uint8_t *data;
     size_t size;
     unsigned line;     /* enum line_holds of the line so far */
@@ -29,21 +41,19 @@ struct scan {
     /* What was looked for in this block: code and comments take turns in it. */
     const struct needles *sets[2];
     uint64_t marks[2];
-    uint8_t tail[BLOCK_BYTES]; /* the last block, filled up */
+    uint8_t tail[BLOCK_BYTES + 1]; /* the last block, filled up */
 };
 
 void scan_init(struct scan *self, const uint8_t *data, size_t size);
 
-/* How the bytes that a search passes count for their lines. */
-enum scan_paint {
-    SCAN_CODE = LINE_CODE,       /* a line with anything but white space is code */
-    SCAN_COMMENT = LINE_COMMENT, /* the same for comments */
-    SCAN_STRING = 4 | LINE_CODE  /* also blank lines are code */
-};
-
-/* The first byte of `set` at `from` or behind it, or size. Lines that end before it are counted;
- * the byte itself is not looked at otherwise, also if it is a newline. */
-size_t scan_find(struct scan *self, size_t from, const struct needles *set, enum scan_paint paint);
+/* The first byte of `set` at `from` or behind it, or size; where a second byte has to stand behind
+ * it, what is found at the end of the text may lack that. Lines that end before it are counted; the
+ * byte itself is not looked at otherwise, also if it is a newline. */
+static inline size_t scan_find(struct scan *self, size_t from, const struct needles *set,
+                               enum scan_paint paint)
+{
+    return self->find(self, from, set, paint);
+}
 
 /* Pass over [from, to), newlines too, without looking for anything. For short ways. */
 void scan_pass(struct scan *self, size_t from, size_t to, enum scan_paint paint);
@@ -60,10 +70,15 @@ static inline bool scan_is_white(uint8_t byte)
     return byte == ' ' || (byte >= '\t' && byte <= '\r');
 }
 
-/* Does `text` stand at `at`? */
+/* Does `text` stand at `at`? Markers are a few bytes, a call of memcmp() costs more. */
 static inline bool scan_has(const struct scan *self, size_t at, const char *text, size_t size)
 {
-    return at <= self->size && self->size - at >= size && memcmp(self->data + at, text, size) == 0;
+    if (at > self->size || self->size - at < size)
+        return false;
+    for (size_t i = 0; i < size; i++)
+        if (self->data[at + i] != (uint8_t)text[i])
+            return false;
+    return true;
 }
 
 /* The next newline at or behind `at`, or size. Counts nothing. */

@@ -33,12 +33,15 @@ enum {
 };
 
 struct source_file {
-    const char *path; /* relative to the source */
-    const char *name; /* its last part */
-    uint64_t size;
+    const char *path;  /* relative to the source */
+    const char *name;  /* its last part */
+    uint64_t size;     /* 0 also where measure() or reading it is the way to know */
     bool is_vendored;  /* below a directory of other people's code */
     bool is_submodule; /* a commit of another repository stands there: nothing to read */
     const uint8_t *id; /* of its content, in a git repository; else NULL */
+    /* Its size, without reading it; NULL: it is known, or the id says more. ARGOSY_ENOTFOUND,
+     * ARGOSY_EIO. */
+    int (*measure)(const struct source_file *self, uint64_t *size, struct argosy_error *err);
     /* Read it all into `out` (cleared first). ARGOSY_ENOTFOUND, ARGOSY_EIO with the reason,
      * ARGOSY_EPROTO (damaged or encrypted in its archive), ARGOSY_ETOOBIG, ARGOSY_ENOMEM,
      * ARGOSY_ESTATE when it was told to stop. */

@@ -44,12 +44,26 @@ struct place {
     int folder;
 };
 
+/* A file that is no text is not read up to the limit only to find that out. */
+static int look_at_size(int fd, struct argosy_error *err)
+{
+    struct stat is;
+
+    if (fstat(fd, &is) < 0)
+        return fail_with_errno(err);
+    if (is.st_size > SOURCE_FILE_BYTES_MAX)
+        return ag_fail(err, ARGOSY_ETOOBIG, "larger than %d bytes", SOURCE_FILE_BYTES_MAX);
+    return 0;
+}
+
+/* Most files come with one call: less than was asked for is the end of a regular file. */
 static int read_all(const struct source_dir *self, int fd, struct ag_buffer *out,
                     struct argosy_error *err)
 {
     for (;;) {
         uint8_t *room;
         ssize_t got;
+        int rc;
 
         if (is_stopped(self))
             return ag_fail(err, ARGOSY_ESTATE, "stopped");
@@ -63,9 +77,11 @@ static int read_all(const struct source_dir *self, int fd, struct ag_buffer *out
             continue;
         if (got < 0)
             return fail_with_errno(err);
-        if (got == 0)
-            return 0;
         out->size += (size_t)got;
+        if (got < SOURCE_READ_BYTES)
+            return 0;
+        if (out->size == SOURCE_READ_BYTES && (rc = look_at_size(fd, err)) < 0)
+            return rc;
     }
 }
 
@@ -83,6 +99,17 @@ static int read_file(const struct source_file *file, struct ag_buffer *out,
     rc = read_all(place->dir, fd, out, err);
     close(fd);
     return rc;
+}
+
+static int measure_file(const struct source_file *file, uint64_t *size, struct argosy_error *err)
+{
+    const struct place *place = file->data;
+    struct stat is;
+
+    if (fstatat(place->folder, file->name, &is, AT_SYMLINK_NOFOLLOW) < 0)
+        return fail_with_errno(err);
+    *size = (uint64_t)is.st_size;
+    return 0;
 }
 
 /* ---- the walk
@@ -103,18 +130,30 @@ static int count_file(struct source_dir *self)
     return ++self->counted > SOURCE_COUNTED_MAX ? ARGOSY_ETOOBIG : 0;
 }
 
-static int visit_file(struct source_dir *self, int folder, const char *name, const struct stat *is,
-                      bool is_vendored)
+/* Its size is known when it has been read. */
+static int visit_file(struct source_dir *self, int folder, const char *name, bool is_vendored)
 {
     struct place place = {self, folder};
     struct source_file file = {.path = self->relative,
                                .name = name,
-                               .size = (uint64_t)is->st_size,
                                .is_vendored = is_vendored,
+                               .measure = measure_file,
                                .read = read_file,
                                .data = &place};
 
     return self->visitor->file(self->visitor->arg, &file);
+}
+
+/* DT_REG, DT_DIR, DT_LNK or something else; most file systems tell it with the name. -1, errno. */
+static int type_of(int folder, const struct dirent *entry)
+{
+    struct stat is;
+
+    if (entry->d_type != DT_UNKNOWN)
+        return entry->d_type;
+    if (fstatat(folder, entry->d_name, &is, AT_SYMLINK_NOFOLLOW) < 0)
+        return -1;
+    return (int)IFTODT(is.st_mode);
 }
 
 static int walk(struct source_dir *self, int folder, size_t length, unsigned depth,
@@ -124,25 +163,22 @@ static int visit(struct source_dir *self, int folder, const struct dirent *entry
                  unsigned depth, bool is_vendored)
 {
     size_t name_size = strlen(entry->d_name);
-    struct stat is;
-    int child;
+    int child, type;
 
     if (length + name_size + 2 > sizeof self->relative) {
         errno = ENAMETOOLONG;
         return tell_trouble(self);
     }
     memcpy(self->relative + length, entry->d_name, name_size + 1);
-    if (source_is_excluded(&self->options, self->relative, entry->d_name) ||
-        entry->d_type == DT_LNK)
+    if (source_is_excluded(&self->options, self->relative, entry->d_name))
         return 0;
-    if (self->visitor == NULL && entry->d_type == DT_REG)
-        return count_file(self); /* saves the look at it */
-    if (fstatat(folder, entry->d_name, &is, AT_SYMLINK_NOFOLLOW) < 0)
+    type = type_of(folder, entry);
+    if (type < 0)
         return tell_trouble(self);
-    if (S_ISREG(is.st_mode))
+    if (type == DT_REG)
         return self->visitor == NULL ? count_file(self)
-                                     : visit_file(self, folder, entry->d_name, &is, is_vendored);
-    if (!S_ISDIR(is.st_mode) || source_is_version_control(entry->d_name))
+                                     : visit_file(self, folder, entry->d_name, is_vendored);
+    if (type != DT_DIR || source_is_version_control(entry->d_name))
         return 0;
     child = openat(folder, entry->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (child < 0)
@@ -211,7 +247,7 @@ static int each_of_file(struct source_dir *self)
     if (fstatat(folder, name, &is, AT_SYMLINK_NOFOLLOW) < 0)
         rc = tell_trouble(self);
     else
-        rc = visit_file(self, folder, name, &is, false);
+        rc = visit_file(self, folder, name, false);
     close(folder);
     return rc;
 }

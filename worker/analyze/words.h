@@ -10,7 +10,12 @@
 
 enum { WORDS_MAX = 16, WORDS_VECTOR_BYTES = 16 };
 
+struct words;
+typedef size_t words_find_fn(const struct words *self, const uint8_t *data, size_t from, size_t to,
+                             size_t size, unsigned *which);
+
 struct words {
+    words_find_fn *find; /* the one for this processor */
     unsigned count;
     const char *texts[WORDS_MAX];
     size_t sizes[WORDS_MAX];
@@ -27,7 +32,10 @@ void words_prepare(struct words *self, const char *const *texts, unsigned count)
 
 /* The first place in [from, to) where one of them begins and also ends before `to`, or `to`.
  * *which is its number. `data` must be readable up to `size`, which is not less than `to`. */
-size_t words_find(const struct words *self, const uint8_t *data, size_t from, size_t to,
-                  size_t size, unsigned *which);
+static inline size_t words_find(const struct words *self, const uint8_t *data, size_t from,
+                                size_t to, size_t size, unsigned *which)
+{
+    return self->find(self, data, from, to, size, which);
+}
 
 #endif
