@@ -3,6 +3,7 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "client/cli/amounts.h"
@@ -142,40 +143,56 @@ static long long count_slots(struct cli *cli)
     return slots;
 }
 
-/* A few for each path, when there are more slots than paths. */
-static int choose_shards(struct cli *cli, size_t paths, unsigned *shards)
+/* What is unique can be there only once; a job of --then gets what the batch's own jobs made;
+ * whoever asks for the batch later wants their results as well. And a file is mostly a stream. */
+static bool may_split(const struct cli *cli, char *const *paths)
 {
     const ag_options_t *options = cli->options;
-    /* What is unique can be there only once; a job of --then gets what the batch's own jobs made;
-     * whoever asks for the batch later wants their results as well. */
-    bool may_split = !ag_options_given(options, AG_OPT_UNIQUE) &&
-                     !ag_options_given(options, AG_OPT_THEN) &&
-                     !ag_options_flag(options, AG_OPT_DETACH);
-    const char *text = ag_options_text(options, AG_OPT_SHARDS);
-    long long slots;
-    char *end;
+    bool has_folder = paths[0] != NULL && cli->fleet == NULL; /* elsewhere nobody here knows */
+    struct stat is;
+
+    for (; *paths != NULL && !has_folder; paths++)
+        has_folder = stat(*paths, &is) == 0 && S_ISDIR(is.st_mode);
+    return has_folder && !ag_options_given(options, AG_OPT_UNIQUE) &&
+           !ag_options_given(options, AG_OPT_THEN) && !ag_options_flag(options, AG_OPT_DETACH);
+}
+
+/* The slots there are, shared among the paths. */
+static int choose_auto(struct cli *cli, char *const *paths, unsigned *shards)
+{
+    long long slots, count = 0;
 
     *shards = 1;
-    if (strcmp(text, "auto") == 0) {
-        if (!may_split)
-            return 0;
-        slots = cli->fleet != NULL ? fleet_workers(cli->fleet) : count_slots(cli);
-        if (slots < 0)
-            return (int)-slots;
-        slots /= paths > 0 ? (long long)paths : 1;
-        *shards = slots > AUTO_SHARDS_MAX ? AUTO_SHARDS_MAX : slots > 1 ? (unsigned)slots : 1;
+    if (!may_split(cli, paths))
         return 0;
-    }
-    slots = strtol(text, &end, 10);
-    if (*end != '\0' || slots < 1 || slots > SPLIT_SHARDS_MAX)
+    slots = cli->fleet != NULL ? fleet_workers(cli->fleet) : count_slots(cli);
+    if (slots < 0)
+        return (int)-slots;
+    while (paths[count] != NULL)
+        count++;
+    slots /= count;
+    *shards = slots > AUTO_SHARDS_MAX ? AUTO_SHARDS_MAX : slots > 1 ? (unsigned)slots : 1;
+    return 0;
+}
+
+static int choose_shards(struct cli *cli, char *const *paths, unsigned *shards)
+{
+    const ag_options_t *options = cli->options;
+    const char *text = ag_options_text(options, AG_OPT_SHARDS);
+    long count;
+    char *end;
+
+    if (strcmp(text, "auto") == 0)
+        return choose_auto(cli, paths, shards);
+    count = strtol(text, &end, 10);
+    if (*end != '\0' || count < 1 || count > SPLIT_SHARDS_MAX)
         return cli_fail(cli, EXIT_USAGE, "--shards: '%s' is neither auto nor a number (1-%d)", text,
                         SPLIT_SHARDS_MAX);
-    if (slots > 1 &&
+    if (count > 1 &&
         (ag_options_given(options, AG_OPT_UNIQUE) || ag_options_given(options, AG_OPT_THEN)))
-        return cli_fail(
-            cli, EXIT_USAGE,
-            "--shards: with --unique or --then a source cannot be split; say --shards 1");
-    *shards = (unsigned)slots;
+        return cli_fail(cli, EXIT_USAGE,
+                        "--shards: with --unique or --then a source cannot be split: --shards 1");
+    *shards = (unsigned)count;
     return 0;
 }
 
@@ -331,7 +348,6 @@ int cli_analyze(struct cli *cli)
                               .shard = analyze_shard,
                               .shards_title = analyze_shards_title,
                               .arg = &source};
-    size_t count = 0;
     int code;
 
     source.paths =
@@ -345,9 +361,7 @@ int cli_analyze(struct cli *cli)
         snprintf(title, sizeof title, "analyze %s", source.paths[0]);
     else
         snprintf(title, sizeof title, "analyze");
-    while (source.paths[count] != NULL)
-        count++;
-    code = choose_shards(cli, count, &source.shards);
+    code = choose_shards(cli, source.paths, &source.shards);
     jobs.shards = source.shards;
     if (code == 0)
         code = submission_run(cli, &jobs, print_analysis);
