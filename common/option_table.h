@@ -264,6 +264,8 @@
     X(SHARDS, "shards", 0, TEXT, "auto", 1, 4, "N|auto", AG_FOR(ANALYZE) | AG_FLAG_ONLY, ANALYSIS,      \
       "Split each source into so many shards that workers count at once, 1-64; the answer is the same. " \
       "auto: what the workers have slots for.")                                                         \
+    X(DOWNLOAD, "download", 0, TEXT, NULL, 1, 3800, "DIR", AG_FOR(ANALYZE), ANALYSIS,                   \
+      "Where workers put what a URL brings, and where it stays; run needs it only to keep it.")         \
     X(FORMAT, "format", 0, CHOICE, "table", 0, 0, "table|json|csv", AG_FOR(ANALYZE), ANALYSIS,          \
       "How the answer is printed.")                                                                     \
                                                                                                         \

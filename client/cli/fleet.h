@@ -14,8 +14,8 @@ typedef struct fleet fleet_t;
 
 struct fleet_config {
     uint32_t workers;
-    const char *kind;  /* the only one they do */
-    uint32_t slots;    /* of each worker; 0: its default */
+    const char *kinds; /* that they do */
+    uint32_t slots;    /* of each worker, of its only kind; 0: its default */
     const char *level; /* of their logs */
     const char *store; /* of the broker */
     const char *cache; /* of the workers; NULL: none */

@@ -5,7 +5,7 @@
 
 #include "common/error.h"
 
-/* Its results are handed on to the merge, and then to nobody: its end is forgotten soon. */
+/* The results of parts are handed on once, and then to nobody: the group is forgotten soon. */
 enum { FORGOTTEN_MS = 10000 };
 
 struct split {
@@ -15,11 +15,11 @@ struct split {
     /* Its own events are over; the batch's have told of its end. It is closed after both: before,
      * the library would read its failures once more, for the report of the batch. */
     bool is_over, is_known_over;
-    char merge[ARGOSY_ID_SIZE];
-    uint32_t permille[SPLIT_SHARDS_MAX];
-    char shards[SPLIT_SHARDS_MAX][ARGOSY_ID_SIZE];
-    const char *after[SPLIT_SHARDS_MAX];
-    unsigned added;
+    char whole[ARGOSY_ID_SIZE]; /* the job that takes what the parts have made */
+    uint32_t permille[SPLIT_PARTS_MAX];
+    char parts[SPLIT_PARTS_MAX][ARGOSY_ID_SIZE];
+    const char *after[SPLIT_PARTS_MAX];
+    unsigned count, added;
 };
 
 void splits_init(struct splits *self, argosy_client *client, argosy_batch *batch,
@@ -49,6 +49,7 @@ void splits_fini(struct splits *self)
 {
     while (self->count > 0)
         close_split(self, self->open[self->count - 1]);
+    free(self->places);
     ag_buffer_free(&self->payload);
 }
 
@@ -56,9 +57,9 @@ void splits_fini(struct splits *self)
  * ------------------------------------------------------------------------------------------------
  */
 
-static int open_split(struct splits *self, struct argosy_error *err)
+static int open_split(struct splits *self, unsigned parts, struct argosy_error *err)
 {
-    struct argosy_group group = {.name = self->source->shards_title(self->source->arg),
+    struct argosy_group group = {.name = self->source->parts_title(self->source->arg),
                                  .policy = ARGOSY_TASKGROUP,
                                  .parent = self->batch,
                                  .ttl_ms = self->flags & ARGOSY_DETACHED ? 0 : FORGOTTEN_MS};
@@ -69,58 +70,91 @@ static int open_split(struct splits *self, struct argosy_error *err)
         return ARGOSY_EAGAIN;
     split = calloc(1, sizeof *split);
     if (split == NULL)
-        return ag_fail(err, ARGOSY_ENOMEM, "no memory for a job's shards");
+        return ag_fail(err, ARGOSY_ENOMEM, "no memory for the parts of a job");
     rc = argosy_batch_new(&split->group, self->client, &group, self->flags, err);
     if (rc < 0) {
         free(split);
         return rc;
     }
+    split->count = parts;
     split->place = self->placed++;
     self->open[self->count++] = self->adding = split;
     return 0;
 }
 
-static int add_shard(struct splits *self, const struct argosy_job *whole, struct argosy_error *err)
+static int add_part(struct splits *self, const struct argosy_job *whole, struct argosy_error *err)
 {
     struct split *split = self->adding;
     struct argosy_job job = *whole;
+    char *id = split->parts[split->added];
     int rc;
 
     ag_buffer_clear(&self->payload);
-    rc = self->source->shard(self->source->arg, split->added, &self->payload, err);
+    rc = self->source->part(self->source->arg, split->added, &job, &self->payload, err);
     if (rc < 0)
         return rc;
     job.payload = self->payload.data;
     job.payload_size = self->payload.size;
-    rc = argosy_batch_add(split->group, &job, split->shards[split->added], err);
+    rc = argosy_batch_add(split->group, &job, id, err);
     if (rc < 0)
         return rc;
-    split->after[split->added] = split->shards[split->added];
-    split->added++;
+    split->after[split->added++] = id;
     return 0;
+}
+
+static int add_whole(struct splits *self, const struct argosy_job *job, char id[ARGOSY_ID_SIZE],
+                     struct argosy_error *err)
+{
+    struct split *split = self->adding;
+    struct argosy_job whole = *job;
+    int rc;
+
+    whole.after = split->after;
+    whole.after_count = split->added;
+    whole.after_any = false;
+    whole.delay_ms = 0; /* the parts have waited for it */
+    rc = argosy_batch_add(split->group, &whole, id, err);
+    if (rc < 0)
+        return rc;
+    memcpy(split->whole, id, ARGOSY_ID_SIZE);
+    argosy_batch_seal(split->group);
+    self->adding = NULL;
+    return 0;
+}
+
+static int add_alone(struct splits *self, const struct argosy_job *job, char id[ARGOSY_ID_SIZE],
+                     struct argosy_error *err)
+{
+    int rc;
+
+    if (self->places_count == self->places_capacity) {
+        size_t capacity = self->places_capacity * 2 + 64;
+        uint32_t *grown = realloc(self->places, capacity * sizeof *grown);
+
+        if (grown == NULL)
+            return ag_fail(err, ARGOSY_ENOMEM, "no memory for a job");
+        self->places = grown;
+        self->places_capacity = capacity;
+    }
+    rc = argosy_batch_add(self->batch, job, id, err);
+    if (rc == 0)
+        self->places[self->places_count++] = self->placed++;
+    return rc;
 }
 
 int splits_add(struct splits *self, const struct argosy_job *job, char id[ARGOSY_ID_SIZE],
                struct argosy_error *err)
 {
-    struct argosy_job merge = *job;
-    int rc = self->adding == NULL ? open_split(self, err) : 0;
+    unsigned parts = self->source->parts(self->source->arg);
+    int rc = 0;
 
-    while (rc == 0 && self->adding->added < self->source->shards)
-        rc = add_shard(self, job, err);
-    if (rc < 0)
-        return rc;
-    merge.after = self->adding->after;
-    merge.after_count = self->adding->added;
-    merge.after_any = false;
-    merge.delay_ms = 0; /* the shards have waited for it */
-    rc = argosy_batch_add(self->adding->group, &merge, id, err);
-    if (rc < 0)
-        return rc;
-    memcpy(self->adding->merge, id, ARGOSY_ID_SIZE);
-    argosy_batch_seal(self->adding->group);
-    self->adding = NULL;
-    return 0;
+    if (parts == 0)
+        return add_alone(self, job, id, err);
+    if (self->adding == NULL)
+        rc = open_split(self, parts, err);
+    while (rc == 0 && self->adding->added < parts)
+        rc = add_part(self, job, err);
+    return rc < 0 ? rc : add_whole(self, job, id, err);
 }
 
 void splits_seal(struct splits *self)
@@ -135,44 +169,43 @@ void splits_seal(struct splits *self)
  */
 
 /* The first failure is how the whole ended, though others are still being stopped. */
-static bool ends(struct split *split, const struct argosy_event *event, const struct splits *self)
+static bool ends(struct split *split, const struct argosy_event *event)
 {
-    bool is_merge = event->index == self->source->shards;
+    bool is_part = event->index < split->count;
 
-    if (split->is_told || (!is_merge && event->state != ARGOSY_FAILED))
+    if (split->is_told || (is_part && event->state != ARGOSY_FAILED))
         return false;
     split->is_told = true;
     return true;
 }
 
-/* How far all of it is: what its shards are on average. */
-static void share(struct split *split, struct argosy_event *news, const struct splits *self)
+/* How far all of it is: what its parts are on average. */
+static void share(const struct split *split, struct argosy_event *news)
 {
     uint64_t sum = 0;
 
-    for (unsigned i = 0; i < self->source->shards; i++)
+    for (unsigned i = 0; i < split->count; i++)
         sum += split->permille[i];
-    news->permille = (uint32_t)(sum / self->source->shards);
-    memcpy(news->job, split->merge, sizeof news->job);
+    news->permille = (uint32_t)(sum / split->count);
+    memcpy(news->job, split->whole, sizeof news->job);
 }
 
-static void hear(struct split *split, const struct argosy_event *event, struct argosy_event *told,
-                 const struct splits *self)
+static void hear(const struct splits *self, struct split *split, const struct argosy_event *event,
+                 struct argosy_event *told)
 {
-    bool is_shard = event->index < self->source->shards;
+    bool is_news = event->type == ARGOSY_JOB_NEWS, is_end = event->type == ARGOSY_JOB_ENDED;
 
-    if (event->type == ARGOSY_JOB_NEWS && is_shard && event->permille <= 1000)
+    if (is_news && event->index < split->count && event->permille <= 1000)
         split->permille[event->index] = event->permille;
-    if (event->type == ARGOSY_JOB_ENDED && is_shard)
+    if (is_end && event->index < split->count)
         split->permille[event->index] = 1000;
-    if (event->type != ARGOSY_JOB_NEWS &&
-        (event->type != ARGOSY_JOB_ENDED || !ends(split, event, self)))
+    if (!is_news && (!is_end || !ends(split, event)))
         return;
     *told = *event;
     told->batch = self->batch;
     told->index = split->place;
-    if (event->type == ARGOSY_JOB_NEWS)
-        share(split, told, self);
+    if (is_news)
+        share(split, told);
 }
 
 /* NULL: it is none of a split's. */
@@ -186,20 +219,31 @@ static struct split *find(const struct splits *self, const struct argosy_event *
     return NULL;
 }
 
+static bool take_alone(const struct splits *self, const struct argosy_event *event,
+                       struct argosy_event *told)
+{
+    if (event->batch != self->batch || event->index >= self->places_count ||
+        (event->type != ARGOSY_JOB_ENDED && event->type != ARGOSY_JOB_NEWS))
+        return false;
+    *told = *event;
+    told->index = self->places[event->index];
+    return true;
+}
+
 bool splits_take(struct splits *self, const struct argosy_event *event, struct argosy_event *told)
 {
     struct split *split;
 
     told->type = 0;
-    if (self->source->shards < 2 || event->batch == NULL || event->type == ARGOSY_BATCH_UNKNOWN)
+    if (self->source->parts == NULL || event->batch == NULL || event->type == ARGOSY_BATCH_UNKNOWN)
         return false;
     split = find(self, event);
     if (split == NULL)
-        return false;
+        return take_alone(self, event, told);
     if (event->batch == self->batch)
         split->is_known_over = true;
     else
-        hear(split, event, told, self);
+        hear(self, split, event, told);
     split->is_over |= event->type == ARGOSY_BATCH_ENDED;
     if ((split->is_over && split->is_known_over) ||
         (event->type == ARGOSY_BATCH_ACCEPTED && (self->flags & ARGOSY_DETACHED)))

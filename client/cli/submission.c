@@ -293,7 +293,7 @@ static int feed(struct submission *self, bool *is_waiting, struct argosy_error *
         self->job.payload_size = self->payload.size;
         if (self->has_keys)
             self->job.key = self->source->key(self->source->arg);
-        rc = self->source->shards > 1 ? splits_add(&self->splits, &self->job, id, err)
+        rc = self->source->parts != NULL ? splits_add(&self->splits, &self->job, id, err)
                                       : argosy_batch_add(self->batch, &self->job, id, err);
         if (rc == ARGOSY_EAGAIN)
             return 0;

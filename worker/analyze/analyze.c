@@ -217,12 +217,12 @@ static char *resolve(const struct wish *wish, const struct analyze_roots *roots,
         outcome_fail(outcome,
                      errno == ENOENT || errno == ENOTDIR ? "analyze.source.missing"
                                                          : "analyze.source.denied",
-                     false, wish->path, "%s", strerror(errno));
+                     false, wish_source(wish), "%s", strerror(errno));
         return NULL;
     }
     if (analyze_may_read(roots, real))
         return real;
-    outcome_fail(outcome, "analyze.source.denied", false, wish->path,
+    outcome_fail(outcome, "analyze.source.denied", false, wish_source(wish),
                  "not below a directory that this worker may read; its --root option names them");
     free(real);
     return NULL;
@@ -249,22 +249,23 @@ static void conclude(const struct analysis *self, int rc, struct outcome *outcom
 {
     const struct wish *wish = self->wish;
     struct tally_heading heading = {
-        .source = wish->path,
+        .source = wish_source(wish),
         .revision = self->revision.repo != NULL ? self->revision.commit.hex : NULL,
         .history = ag_buffer_bytes(&self->history)};
     struct ag_buffer part = ag_buffer_empty(1 << 20);
 
     if (rc == ARGOSY_ESTATE) {
-        outcome_fail(outcome, "cancelled", false, wish->path, "stopped before its end");
+        outcome_fail(outcome, "cancelled", false, wish_source(wish), "stopped before its end");
         return;
     }
     if (rc == ARGOSY_ETOOBIG && self->revision.repo != NULL) {
-        outcome_fail(outcome, "analyze.limit", false, wish->path, "more than %d files",
+        outcome_fail(outcome, "analyze.limit", false, wish_source(wish), "more than %d files",
                      SOURCE_GIT_ENTRIES_MAX);
         return;
     }
     if (rc < 0 || self->history.failed) {
-        outcome_fail(outcome, "handler.memory", true, wish->path, "the worker has no memory left");
+        outcome_fail(outcome, "handler.memory", true, wish_source(wish),
+                     "the worker has no memory left");
         return;
     }
     if (wish->shard.of > 0)
@@ -310,14 +311,14 @@ static int tell_history(struct analysis *self, struct outcome *outcome)
     int rc;
 
     if (self->revision.inside[0] != '\0') {
-        outcome_fail(outcome, "analyze.git", false, self->wish->path,
+        outcome_fail(outcome, "analyze.git", false, wish_source(self->wish),
                      "history is that of a whole repository: name its top directory");
         return 0;
     }
     self->count_at = INT64_MAX;
     rc = history_run(&task, &self->history, &err);
     if (rc == ARGOSY_ETOOBIG && err.code != 0) {
-        outcome_fail(outcome, "analyze.limit", false, self->wish->path, "%s", err.message);
+        outcome_fail(outcome, "analyze.limit", false, wish_source(self->wish), "%s", err.message);
         return 0;
     }
     return rc;
@@ -338,7 +339,7 @@ static int open_repository(struct analysis *self, const char *path,
     if (rc == 0 && wish->history && shard_is_first(&self->shard))
         return tell_history(self, outcome);
     if (rc < 0 && rc != ARGOSY_ENOMEM) {
-        outcome_fail(outcome, "analyze.git", false, wish->path, "%s", err.message);
+        outcome_fail(outcome, "analyze.git", false, wish_source(wish), "%s", err.message);
         return 0;
     }
     return rc;
@@ -354,7 +355,7 @@ static int open_other(struct analysis *self, const char *path, const struct sour
         rc = source_dir_new(&self->source, path, options, &err);
     if (rc == 0 || rc == ARGOSY_ESTATE || rc == ARGOSY_ENOMEM)
         return rc;
-    outcome_fail(outcome, type_of(rc), false, self->wish->path, "%s", err.message);
+    outcome_fail(outcome, type_of(rc), false, wish_source(self->wish), "%s", err.message);
     return 0;
 }
 
@@ -411,7 +412,8 @@ static void merge(struct analysis *self, struct ag_bytes inputs, struct outcome 
         conclude(self, rc, outcome);
     else if (rc < 0)
         outcome_fail(outcome, "analyze.shards", false,
-                     self->wish->path[0] != '\0' ? self->wish->path : NULL, "%s", err.message);
+                     wish_source(self->wish)[0] != '\0' ? wish_source(self->wish) : NULL, "%s",
+                     err.message);
     else
         tell(self,
              &(struct tally_heading){
@@ -458,8 +460,8 @@ void analyze_run(struct ag_bytes payload, struct ag_bytes inputs, const struct a
     }
     wrong = wish_read(wish, payload, inputs);
     if (wrong != NULL)
-        outcome_fail(outcome, "rejected.payload", false, wish->path[0] ? wish->path : NULL,
-                     "analyze: %s", wrong);
+        outcome_fail(outcome, "rejected.payload", false,
+                     wish_source(wish)[0] != '\0' ? wish_source(wish) : NULL, "analyze: %s", wrong);
     else
         analyze(wish, inputs, roots, watch, outcome);
     wish_fini(wish);

@@ -56,6 +56,11 @@ static bool read_path(struct wish *wish, struct ag_reader *reader)
     return true;
 }
 
+static bool read_source(struct wish *wish, struct ag_reader *reader)
+{
+    return take_text(reader, &wish->source) == 0 && wish->source[0] != '\0';
+}
+
 static bool read_rev(struct wish *wish, struct ag_reader *reader)
 {
     struct ag_bytes rev = ag_read_text(reader, sizeof wish->rev - 1);
@@ -95,6 +100,7 @@ static const struct {
     const char *wrong;
 } keys[] = {
     {"path", read_path, "'path' must be an absolute path"},
+    {"source", read_source, "'source' must be a text"},
     {"by", read_by, "'by' must be language, file or dir"},
     {"exclude", read_exclude, "'exclude' must be a list of at most 256 patterns"},
     {"rev", read_rev, "'rev' must be a branch, a tag or a commit"},
@@ -164,4 +170,5 @@ void wish_fini(struct wish *self)
 {
     for (size_t i = 0; i < self->exclude_count; i++)
         free(self->exclude[i]);
+    free(self->source);
 }

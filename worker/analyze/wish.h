@@ -15,6 +15,7 @@ enum { WISH_EXCLUDES_MAX = 256 };
 
 struct wish {
     char path[SOURCE_PATH_MAX];
+    char *source;                 /* what the result calls it; NULL: by its path */
     char rev[REPO_REV_BYTES_MAX]; /* empty: none was named */
     bool history;
     enum tally_by by;
@@ -28,5 +29,11 @@ struct wish {
  * its result) is meant. NULL, or what is wrong; wish_fini() in any case. */
 const char *wish_read(struct wish *self, struct ag_bytes payload, struct ag_bytes inputs);
 void wish_fini(struct wish *self);
+
+/* How results and failures call what it is about; "" if nobody knows. */
+static inline const char *wish_source(const struct wish *self)
+{
+    return self->source != NULL ? self->source : self->path;
+}
 
 #endif
