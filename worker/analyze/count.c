@@ -360,11 +360,13 @@ static void run(struct text *self, size_t at)
         for (unsigned i = 0; i < self->lexer->tokens_count; i++)
             if (self->lexer->tokens[i].string == &self->lexer->language->strings[0])
                 at = text_run_between(self, &self->lexer->tokens[i], at);
-    if (self->lexer->stops_at_newline)
-        at = run_line_start(self, at);
+    at = run_line_start(self, at);
     while (at < scan->size) {
+        const struct needles *set =
+            self->heredocs_count > 0 ? &self->lexer->line : &self->lexer->code;
+
         self->code_from = at;
-        at = scan_find(scan, at, &self->lexer->code, SCAN_CODE);
+        at = scan_find(scan, at, set, SCAN_CODE);
         if (at < scan->size)
             at = run_mark(self, at);
     }
