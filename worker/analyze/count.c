@@ -161,8 +161,8 @@ static size_t run_escape(struct scan *scan, size_t at, unsigned holds)
 }
 
 /* Inside ${ ... } of a template: code that may hold braces, strings and templates again. All of it
- * counts as code, also a comment. */
-static size_t run_interpolation(struct scan *scan, size_t at)
+ * counts as code, also a comment. Its array would cost each token a guard of the stack. */
+__attribute__((noinline)) static size_t run_interpolation(struct scan *scan, size_t at)
 {
     size_t braces[TEMPLATE_DEPTH_MAX] = {0}, depth = 0;
     bool in_template = false;
