@@ -118,7 +118,7 @@ if [ -z "$bin" ]; then
     fi
 fi
 meter=$work/meter
-"${CC:-cc}" -std=c17 -D_GNU_SOURCE -O2 -Wall -Wextra -o "$meter" "$here/meter.c"
+"${CC:-cc}" -std=c17 -D_GNU_SOURCE -O2 -Wall -Wextra -o "$meter" "$here/../meter.c"
 
 # ---- who is there -------------------------------------------------------------------------------
 wants() { # ROW

@@ -5,6 +5,8 @@
 #include <string.h>
 
 #include "common/random.h"
+#include "common/wire.h"
+#include "worker/analyze/encoding.h"
 #include "worker/analyze/scan.h"
 #include "worker/analyze/vector.h"
 #include "worker/analyze/words.h"
@@ -175,11 +177,79 @@ static void words_are_the_same_at_each_width(void **state)
     }
 }
 
+/* ---- encoding.h --------------------------------------------------------------------------------
+ */
+
+static void compare_utf8(const uint8_t *text, size_t size)
+{
+    enum encoding expected = ag_is_utf8(ag_bytes_of(text, size)) ? ENCODING_UTF8 : ENCODING_LATIN1;
+
+    for (size_t w = 0; w < WIDTHS; w++) {
+        vector_limit(widths[w]);
+        if (encoding_of(ag_bytes_of(text, size)) != expected)
+            fail_msg("width %d, %zu bytes: %02x %02x %02x %02x", (int)w, size, text[0], text[1],
+                     text[2], text[3]);
+    }
+}
+
+/* Each pair of bytes with what may stand behind it, at every place of a vector and at the end. */
+static void utf8_is_the_same_at_each_width(void **state)
+{
+    static const uint8_t behind[] = {0x00, 0x41, 0x80, 0x8f, 0x90, 0x9f,
+                                     0xa0, 0xbf, 0xc2, 0xe1, 0xf1};
+    enum { BEHIND = sizeof behind };
+    uint8_t text[2 * TEXT_BYTES_MAX];
+    struct ag_random random;
+
+    (void)state;
+    ag_random_seed(&random, 3);
+    for (size_t i = 0; i < 0x10000 * BEHIND; i++) {
+        const uint8_t letters[4] = {(uint8_t)(i >> 8), (uint8_t)i, behind[i >> 16],
+                                    behind[ag_random_below(&random, BEHIND)]};
+        size_t at = ag_random_below(&random, 140), more = ag_random_below(&random, 80);
+        size_t size = 1 + ag_random_below(&random, 4);
+
+        memset(text, 'a', sizeof text);
+        memcpy(text + at, letters, size);
+        compare_utf8(text, at + size + more * (i % 2));
+    }
+}
+
+/* Letters of all sizes in a row, and one byte of them made another. */
+static void texts_of_letters_are_judged_the_same_at_each_width(void **state)
+{
+    static const char *const letters[] = {
+        "a", "\xc3\xa4", "\xe2\x82\xac", "\xf0\x9f\x99\x82", "\xed\x9f\xbf", "\xf4\x8f\xbf\xbf"};
+    struct ag_random random;
+
+    (void)state;
+    ag_random_seed(&random, 4);
+    for (size_t i = 0; i < TEXTS; i++) {
+        size_t size = 0, want = 4 + ag_random_below(&random, TEXT_BYTES_MAX);
+        uint8_t *text = malloc(want + 4);
+
+        assert_non_null(text);
+        while (size < want) {
+            const char *letter = letters[ag_random_below(&random, 6)];
+
+            memcpy(text + size, letter, strlen(letter));
+            size += strlen(letter);
+        }
+        size -= ag_random_below(&random, 4);
+        compare_utf8(text, size);
+        text[ag_random_below(&random, size)] = (uint8_t)ag_random_next(&random);
+        compare_utf8(text, size);
+        free(text);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_teardown(lines_are_the_same_at_each_width, tear_down),
         cmocka_unit_test_teardown(words_are_the_same_at_each_width, tear_down),
+        cmocka_unit_test_teardown(utf8_is_the_same_at_each_width, tear_down),
+        cmocka_unit_test_teardown(texts_of_letters_are_judged_the_same_at_each_width, tear_down),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -164,8 +164,8 @@ static size_t run_escape(struct scan *scan, size_t at, unsigned holds)
 }
 
 /* Inside ${ ... } of a template: code that may hold braces, strings and templates again. All of it
- * counts as code, also a comment. */
-static size_t run_interpolation(struct scan *scan, size_t at)
+ * counts as code, also a comment. Its array would cost each token a guard of the stack. */
+__attribute__((noinline)) static size_t run_interpolation(struct scan *scan, size_t at)
 {
     size_t braces[TEMPLATE_DEPTH_MAX] = {0}, depth = 0;
     bool in_template = false;
@@ -380,11 +380,13 @@ static void run(struct text *self, size_t at)
         for (unsigned i = 0; i < self->lexer->tokens_count; i++)
             if (self->lexer->tokens[i].string == &self->lexer->language->strings[0])
                 at = text_run_between(self, &self->lexer->tokens[i], at);
-    if (self->lexer->stops_at_newline)
-        at = run_line_start(self, at);
+    at = run_line_start(self, at);
     while (at < scan->size) {
+        const struct needles *set =
+            self->heredocs_count > 0 ? &self->lexer->line : &self->lexer->code;
+
         self->code_from = at;
-        at = scan_find(scan, at, &self->lexer->code, SCAN_CODE);
+        at = scan_find(scan, at, set, SCAN_CODE);
         if (at < scan->size)
             at = run_mark(self, at);
     }

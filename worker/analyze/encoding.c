@@ -3,10 +3,7 @@
 #include <string.h>
 
 #include "common/wire.h"
-
-#if defined(__SSE2__)
-#include <emmintrin.h>
-#endif
+#include "worker/analyze/vector.h"
 
 enum { REPLACEMENT = 0xfffd, UTF8_BYTES_MAX = 4, STEP_BYTES = 64 };
 
@@ -92,14 +89,114 @@ static size_t ascii_size(struct ag_bytes text)
     return at;
 }
 
+#if defined(__SSE2__)
+
+/* UTF-8 by tables, after J. Keiser and D. Lemire, "Validating UTF-8 in less than one instruction
+ * per byte" (2021): what may be wrong with two bytes is a set of bits for each half of the first
+ * one and for the high half of the second; what all three sets hold is wrong indeed. */
+enum {
+    CUT_OFF = 1,       /* a first byte, and no other behind it */
+    STRAY = 2,         /* another byte behind ASCII */
+    OVERLONG_3 = 4,    /* E0 80 to E0 9F */
+    TOO_HIGH = 8,      /* F4 90 and more, F5 and more */
+    SURROGATE = 16,    /* ED A0 and more */
+    OVERLONG_2 = 32,   /* C0 and C1 */
+    OVERLONG_4 = 64,   /* F0 80 to F0 8F; F5 and more with 80 to 8F */
+    BOTH_OTHERS = 128, /* no mistake if they are the third or fourth */
+    BEHIND_OTHER = STRAY | OVERLONG_2 | BOTH_OTHERS,
+    ANY_LOW = CUT_OFF | STRAY | BOTH_OTHERS,
+    LOW_5 = ANY_LOW | TOO_HIGH | OVERLONG_4
+};
+
+/* [0] by the high half of the first byte, [1] by its low half, [2] by the high half of the second.
+ */
+static const uint8_t mistakes[3][16] = {
+    {STRAY, STRAY, STRAY, STRAY, STRAY, STRAY, STRAY, STRAY, BOTH_OTHERS, BOTH_OTHERS, BOTH_OTHERS,
+     BOTH_OTHERS, CUT_OFF | OVERLONG_2, CUT_OFF, CUT_OFF | OVERLONG_3 | SURROGATE,
+     CUT_OFF | TOO_HIGH | OVERLONG_4},
+    {ANY_LOW | OVERLONG_2 | OVERLONG_3 | OVERLONG_4, ANY_LOW | OVERLONG_2, ANY_LOW, ANY_LOW,
+     ANY_LOW | TOO_HIGH, LOW_5, LOW_5, LOW_5, LOW_5, LOW_5, LOW_5, LOW_5, LOW_5, LOW_5 | SURROGATE,
+     LOW_5, LOW_5},
+    {CUT_OFF, CUT_OFF, CUT_OFF, CUT_OFF, CUT_OFF, CUT_OFF, CUT_OFF, CUT_OFF,
+     BEHIND_OTHER | OVERLONG_3 | OVERLONG_4, BEHIND_OTHER | OVERLONG_3 | TOO_HIGH,
+     BEHIND_OTHER | SURROGATE | TOO_HIGH, BEHIND_OTHER | SURROGATE | TOO_HIGH, CUT_OFF, CUT_OFF,
+     CUT_OFF, CUT_OFF}};
+
+VECTOR_AVX2_TARGET static inline __m256i look_up(unsigned which, __m256i halves)
+{
+    __m256i table = _mm256_broadcastsi128_si256(
+        _mm_loadu_si128((const __m128i *)(const void *)mistakes[which]));
+
+    return _mm256_shuffle_epi8(table, halves);
+}
+
+/* What is wrong at the bytes of `here`, before which `before` stands: not 0. */
+VECTOR_AVX2_TARGET static inline __m256i mistakes_in(__m256i before, __m256i here)
+{
+    const __m256i half = _mm256_set1_epi8(0x0f), high = _mm256_set1_epi8((char)0x80);
+    const __m256i middle = _mm256_permute2x128_si256(before, here, 0x21);
+    __m256i back_1 = _mm256_alignr_epi8(here, middle, 15);
+    __m256i back_2 = _mm256_alignr_epi8(here, middle, 14);
+    __m256i back_3 = _mm256_alignr_epi8(here, middle, 13);
+    __m256i pairs, others;
+
+    pairs = _mm256_and_si256(
+        look_up(0, _mm256_and_si256(_mm256_srli_epi16(back_1, 4), half)),
+        _mm256_and_si256(look_up(1, _mm256_and_si256(back_1, half)),
+                         look_up(2, _mm256_and_si256(_mm256_srli_epi16(here, 4), half))));
+    /* The third byte of three or four, the fourth of four. */
+    others = _mm256_or_si256(_mm256_subs_epu8(back_2, _mm256_set1_epi8(0xe0 - 0x80)),
+                             _mm256_subs_epu8(back_3, _mm256_set1_epi8(0xf0 - 0x80)));
+    return _mm256_xor_si256(_mm256_and_si256(others, high), pairs);
+}
+
+VECTOR_AVX2_TARGET static bool is_utf8_avx2(struct ag_bytes text)
+{
+    __m256i before = _mm256_setzero_si256(), wrong = _mm256_setzero_si256();
+    uint8_t last[STEP_BYTES] = {0}; /* ASCII behind the end, so that what is cut off is seen */
+    const uint8_t *at = text.data;
+    size_t left = text.size;
+    bool more = true;
+
+    while (more) {
+        __m256i low, high;
+
+        if (left < STEP_BYTES) { /* once more when nothing is left: zeros */
+            if (left > 0)
+                memcpy(last, at, left);
+            at = last;
+            more = false;
+        }
+        low = _mm256_loadu_si256((const __m256i *)(const void *)at);
+        high = _mm256_loadu_si256((const __m256i *)(const void *)(at + STEP_BYTES / 2));
+        if (_mm256_movemask_epi8(_mm256_or_si256(before, _mm256_or_si256(low, high))) != 0) {
+            wrong = _mm256_or_si256(wrong, mistakes_in(before, low));
+            wrong = _mm256_or_si256(wrong, mistakes_in(low, high));
+        }
+        before = high;
+        at += STEP_BYTES;
+        left -= more ? STEP_BYTES : left;
+    }
+    return _mm256_testz_si256(wrong, wrong);
+}
+
+#endif
+
+static bool is_utf8(struct ag_bytes text)
+{
+    size_t ascii;
+
+#if defined(__SSE2__)
+    if (vector_width() == VECTOR_AVX2)
+        return is_utf8_avx2(text);
+#endif
+    ascii = ascii_size(text);
+    return ascii == text.size || ag_is_utf8(ag_bytes_of(text.data + ascii, text.size - ascii));
+}
+
 enum encoding encoding_of(struct ag_bytes text)
 {
-    size_t ascii = text.size > 0 ? ascii_size(text) : 0;
-
-    if (ascii == text.size)
-        return ENCODING_UTF8;
-    return ag_is_utf8(ag_bytes_of(text.data + ascii, text.size - ascii)) ? ENCODING_UTF8
-                                                                         : ENCODING_LATIN1;
+    return text.size == 0 || is_utf8(text) ? ENCODING_UTF8 : ENCODING_LATIN1;
 }
 
 enum line_end encoding_line_end(struct ag_bytes text)

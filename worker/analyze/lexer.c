@@ -133,7 +133,8 @@ static char heredoc_of(const struct language *language)
 void lexer_prepare(struct lexer *self, const struct language *language)
 {
     *self = (struct lexer){.language = language, .heredoc = heredoc_of(language)};
-    self->code.spread = self->room;
+    self->code.spread = self->room[0];
+    self->line.spread = self->room[1];
     for (unsigned i = 0; i < LANGUAGE_LINES_MAX && language->lines[i].open != NULL; i++)
         add_line(self, &language->lines[i]);
     for (unsigned i = 0; i < LANGUAGE_BLOCKS_MAX && language->blocks[i].open != NULL; i++) {
@@ -167,11 +168,13 @@ void lexer_prepare(struct lexer *self, const struct language *language)
         if (self->group[token->first] == 0)
             self->group[token->first] = (uint8_t)(i + 1);
     }
-    self->stops_at_newline = self->columns_count > 0 || self->heredoc != 0;
-    if (self->stops_at_newline)
+    if (self->columns_count > 0)
         needles_add(&self->code, NEEDLES_MAX, '\n');
     if (self->heredoc != 0)
         needles_add(&self->code, NEEDLES_MAX, '<');
     if (language->rules & LANGUAGE_ESCAPES)
         needles_add(&self->code, NEEDLES_MAX, '\\');
+    for (unsigned i = 0; i < self->code.count; i++)
+        needles_add(&self->line, NEEDLES_MAX, self->code.spread[i][0]);
+    needles_add(&self->line, NEEDLES_MAX, '\n');
 }

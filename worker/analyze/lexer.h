@@ -43,14 +43,14 @@ struct token {
 
 struct lexer {
     const struct language *language;
-    struct needles code; /* where to look in code */
-    uint8_t room[NEEDLES_MAX][VECTOR_BYTES];
+    struct needles code; /* where to look in code, ... */
+    struct needles line; /* ... and on a line behind which a here-document begins */
+    uint8_t room[2][NEEDLES_MAX][VECTOR_BYTES];
     struct token tokens[TOKENS_MAX]; /* by first byte, then the one to try first */
     unsigned tokens_count;
     uint8_t group[256];     /* 1 + the first token that begins with this byte; 0 none */
     unsigned columns_count; /* tokens that begin in column 1 only stand last, not in `group` */
     char heredoc;           /* the heredoc rule: 's'hell, 'r'uby, 'p'hp or 0 */
-    bool stops_at_newline;  /* something may depend on where a line begins */
     bool tracks_last;       /* something depends on the code before it */
 };
 

@@ -199,56 +199,107 @@ marks_of(struct scan *self, const struct needles *set, marks_fn *marks)
     return self->marks[0];
 }
 
-/* Lines that end in `range` of the block in hand, which begins at its lowest bit, and what the one
- * that does not end there holds so far. */
-static inline __attribute__((always_inline)) void account(struct scan *self, uint64_t range,
-                                                          enum scan_paint paint)
+/* The account of lines while a search runs: in registers, not in memory. */
+struct account {
+    uint64_t blanks, held; /* finished lines: empty ones, and those that hold what is searched in */
+    unsigned line;         /* as in struct scan */
+};
+
+/* Lines that end in `range` of a block, which begins at its lowest bit, and what the one that does
+ * not end there holds so far. */
+static inline __attribute__((always_inline)) void take(struct scan *self, struct account *account,
+                                                       uint64_t newlines, uint64_t solids,
+                                                       uint64_t range, enum scan_paint paint)
 {
     const unsigned holds = paint & (LINE_CODE | LINE_COMMENT);
     const uint64_t always = paint == SCAN_STRING ? ~UINT64_C(0) : 0;
-    uint64_t ends = self->newlines & range, solids = (self->solids | always) & range;
-    uint64_t gaps, begins, blanks;
+    uint64_t ends = newlines & range, gaps, begins, blanks;
 
+    solids = (solids | always) & range;
     if (ends == 0) {
         if ((solids | always) != 0)
-            self->line |= holds;
+            account->line |= holds;
         return;
     }
     if ((solids & (ends ^ (ends - 1))) != 0)
-        self->line |= holds;
-    scan_end_line(self);
+        account->line |= holds;
+    self->lines[account->line]++;
     /* The other lines begin and end here. Added to the white space in front of them, a line's
      * beginning is carried to the first byte that is none: to the newline if the line is blank. */
     begins = ends << 1 & range;
     gaps = range & ~(solids | ends);
     blanks = ((gaps + (begins & gaps)) & ~gaps) | (begins & ~gaps);
     blanks &= ends & ~solids;
-    self->lines[LINE_BLANK] += (unsigned)__builtin_popcountll(blanks);
-    self->lines[holds] += (unsigned)__builtin_popcountll((ends & (ends - 1)) ^ blanks);
-    if ((solids & ~(~UINT64_C(0) >> __builtin_clzll(ends))) != 0 || always != 0)
-        self->line |= holds;
+    account->blanks += (unsigned)__builtin_popcountll(blanks);
+    account->held += (unsigned)__builtin_popcountll((ends & (ends - 1)) ^ blanks);
+    account->line =
+        (solids & ~(~UINT64_C(0) >> __builtin_clzll(ends))) != 0 || always != 0 ? holds : 0;
 }
 
+static inline __attribute__((always_inline)) size_t
+close_account(struct scan *self, const struct account *account, enum scan_paint paint, size_t at)
+{
+    self->lines[LINE_BLANK] += account->blanks;
+    self->lines[paint & (LINE_CODE | LINE_COMMENT)] += account->held;
+    self->line = account->line;
+    return at;
+}
+
+/* `paint` is a constant to the compiler. */
 static inline __attribute__((always_inline)) size_t find(struct scan *self, size_t from,
                                                          const struct needles *set,
                                                          enum scan_paint paint, marks_fn *marks_in,
                                                          lines_fn *lines_of)
 {
-    while (from < self->size) {
-        uint64_t range, marks;
+    struct account account = {.line = self->line};
+    uint64_t range, marks;
 
-        if (from < self->base || from - self->base >= BLOCK_BYTES)
+    while (from < self->size) {
+        if (from < self->base || from - self->base >= BLOCK_BYTES) {
+            /* Whole blocks without a mark are taken and forgotten. */
+            for (marks = 0; self->size - from > BLOCK_BYTES; from += BLOCK_BYTES) {
+                struct lines lines;
+
+                marks = marks_in(self->data + from, set);
+                if (marks != 0)
+                    break;
+                lines = lines_of(self->data + from);
+                take(self, &account, lines.newlines, ~lines.whites, ~UINT64_C(0), paint);
+            }
             load(self, from, lines_of);
+            if (marks != 0) {
+                self->sets[0] = set;
+                self->marks[0] = marks;
+            }
+        }
         range = self->valid & (~UINT64_C(0) << (from - self->base));
         marks = marks_of(self, set, marks_in) & range;
         if (marks != 0)
             range &= (marks & -marks) - 1;
-        account(self, range, paint);
+        take(self, &account, self->newlines, self->solids, range, paint);
         if (marks != 0)
-            return self->base + (unsigned)__builtin_ctzll(marks);
+            return close_account(self, &account, paint,
+                                 self->base + (unsigned)__builtin_ctzll(marks));
         from = self->base + BLOCK_BYTES;
     }
-    return self->size;
+    return close_account(self, &account, paint, self->size);
+}
+
+/* One function for each paint would be three for each width; a switch costs less than it saves. */
+static inline __attribute__((always_inline)) size_t find_in(struct scan *self, size_t from,
+                                                            const struct needles *set,
+                                                            enum scan_paint paint,
+                                                            marks_fn *marks_in, lines_fn *lines_of)
+{
+    switch (paint) {
+    case SCAN_CODE:
+        return find(self, from, set, SCAN_CODE, marks_in, lines_of);
+    case SCAN_COMMENT:
+        return find(self, from, set, SCAN_COMMENT, marks_in, lines_of);
+    case SCAN_STRING:
+        break;
+    }
+    return find(self, from, set, SCAN_STRING, marks_in, lines_of);
 }
 
 /* ---- one function for each width ---------------------------------------------------------------
@@ -257,7 +308,7 @@ static inline __attribute__((always_inline)) size_t find(struct scan *self, size
 static size_t find_portable(struct scan *self, size_t from, const struct needles *set,
                             enum scan_paint paint)
 {
-    return find(self, from, set, paint, marks_portable, lines_portable);
+    return find_in(self, from, set, paint, marks_portable, lines_portable);
 }
 
 #if defined(__SSE2__)
@@ -265,13 +316,13 @@ static size_t find_portable(struct scan *self, size_t from, const struct needles
 static size_t find_sse2(struct scan *self, size_t from, const struct needles *set,
                         enum scan_paint paint)
 {
-    return find(self, from, set, paint, marks_sse2, lines_sse2);
+    return find_in(self, from, set, paint, marks_sse2, lines_sse2);
 }
 
 VECTOR_AVX2_TARGET static size_t find_avx2(struct scan *self, size_t from,
                                            const struct needles *set, enum scan_paint paint)
 {
-    return find(self, from, set, paint, marks_avx2, lines_avx2);
+    return find_in(self, from, set, paint, marks_avx2, lines_avx2);
 }
 
 #endif

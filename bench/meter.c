@@ -7,8 +7,9 @@
  * -o          where the command's standard output goes (default: /dev/null)
  *
  * One line: seconds, requests and connections that the server has counted, CPU seconds of the
- * command with its children, of broker, worker and server, and by how many KiB the worker's peak
- * memory has grown. What was not asked for is 0.
+ * command with its children, of broker, worker and server, by how many KiB the worker's peak memory
+ * has grown, that peak, and the peak of the command or of the largest of its children. What was not
+ * asked for is 0.
  */
 #include <arpa/inet.h>
 #include <err.h>
@@ -200,11 +201,12 @@ int main(int argc, char **argv)
         after.requests--;
         after.connections--;
     }
-    printf("%.4f %ld %ld %.4f %.4f %.4f %.4f %ld\n", end - begin, after.requests - before.requests,
-           after.connections - before.connections,
+    printf("%.4f %ld %ld %.4f %.4f %.4f %.4f %ld %ld %ld\n", end - begin,
+           after.requests - before.requests, after.connections - before.connections,
            (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
                (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6,
            after.cpu[BROKER] - before.cpu[BROKER], after.cpu[WORKER] - before.cpu[WORKER],
-           after.cpu[SERVER] - before.cpu[SERVER], after.peak_kb - before.peak_kb);
+           after.cpu[SERVER] - before.cpu[SERVER], after.peak_kb - before.peak_kb, after.peak_kb,
+           usage.ru_maxrss);
     return status;
 }
