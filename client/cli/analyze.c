@@ -64,6 +64,8 @@ static int analyze_next(void *arg, struct ag_buffer *payload, struct argosy_erro
         json_object_set_new(job, "rev", json_string(ag_options_text(options, AG_OPT_REV)));
     if (ag_options_flag(options, AG_OPT_HISTORY))
         json_object_set_new(job, "history", json_true());
+    if (ag_options_flag(options, AG_OPT_GITIGNORE))
+        json_object_set_new(job, "gitignore", json_true());
     globs = json_array();
     for (; *exclude != NULL; exclude++)
         json_array_append_new(globs, json_string(*exclude));

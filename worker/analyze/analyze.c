@@ -27,7 +27,7 @@ enum {
 struct wish {
     char path[SOURCE_PATH_MAX];
     char rev[REPO_REV_BYTES_MAX]; /* empty: none was named */
-    bool history;
+    bool history, gitignore;
     enum tally_by by;
     char *exclude[EXCLUDES_MAX];
     size_t exclude_count;
@@ -137,6 +137,8 @@ static const char *read_wish(struct wish *wish, struct ag_bytes payload)
                 return "'rev' must be a branch, a tag or a commit";
         } else if (ag_bytes_are(key, "history")) {
             wish->history = ag_read_bool(&reader);
+        } else if (ag_bytes_are(key, "gitignore")) {
+            wish->gitignore = ag_read_bool(&reader);
         } else {
             ag_read_skip(&reader);
         }
@@ -192,8 +194,10 @@ static void put_leaf(struct ag_buffer *out, const char *type, const char *messag
 }
 
 /* What a source could not do, as the type of a failure. */
-static const char *type_of(int code)
+static const char *type_of(const struct analysis *self, int code)
 {
+    if (self->revision.repo != NULL && code != ARGOSY_ETOOBIG)
+        return "analyze.git";
     switch (code) {
     case ARGOSY_ENOTFOUND:
         return "analyze.source.missing";
@@ -212,8 +216,7 @@ static int on_trouble(void *arg, const char *path, const struct argosy_error *er
     struct analysis *self = arg;
 
     if (self->troubles_count++ < TROUBLES_TOLD)
-        put_leaf(&self->troubles, self->revision.repo != NULL ? "analyze.git" : type_of(err->code),
-                 err->message, path);
+        put_leaf(&self->troubles, type_of(self, err->code), err->message, path);
     return 0;
 }
 
@@ -286,8 +289,10 @@ static int take_file(struct analysis *self, const struct source_file *file)
 static int on_file(void *arg, const struct source_file *file)
 {
     struct analysis *self = arg;
-    enum tally_skip why = file->is_submodule ? SKIP_SUBMODULE : SKIP_VENDORED;
-    bool wanted = !file->is_submodule && !file->is_vendored &&
+    enum tally_skip why = file->is_submodule ? SKIP_SUBMODULE
+                          : file->is_ignored ? SKIP_IGNORED
+                                             : SKIP_VENDORED;
+    bool wanted = !file->is_submodule && !file->is_ignored && !file->is_vendored &&
                   inspect_name(self->inspector, file->name, &why);
     int rc;
 
@@ -489,17 +494,26 @@ static int open_repository(struct analysis *self, const struct wish *wish, const
     return rc;
 }
 
+/* What is asked for would be told wrongly without a word. */
+static void refuse_gitignore(const struct wish *wish, struct outcome *outcome)
+{
+    outcome_fail(outcome, "rejected.payload", false, wish->path,
+                 "analyze: 'gitignore' is for directories, not for commits and archives");
+}
+
 static int open_other(struct analysis *self, const struct wish *wish, const char *path,
                       const struct source_options *options, struct outcome *outcome)
 {
     struct argosy_error err = {0};
     int rc = source_archive_new(&self->source, path, options, &err);
 
-    if (rc == 0 && self->source == NULL)
+    if (self->source != NULL && wish->gitignore)
+        refuse_gitignore(wish, outcome);
+    else if (rc == 0 && self->source == NULL)
         rc = source_dir_new(&self->source, path, options, &err);
     if (rc == 0 || rc == ARGOSY_ESTATE || rc == ARGOSY_ENOMEM)
         return rc;
-    outcome_fail(outcome, type_of(rc), false, wish->path, "%s", err.message);
+    outcome_fail(outcome, type_of(self, rc), false, wish->path, "%s", err.message);
     return 0;
 }
 
@@ -520,7 +534,8 @@ static void analyze(const struct wish *wish, const char *path, const struct anal
                             .count_at = ag_clock_mono_ms() + watch->quiet_ms};
     struct source_options options = {.exclude = (const char *const *)wish->exclude,
                                      .exclude_count = wish->exclude_count,
-                                     .stop = watch->stop};
+                                     .stop = watch->stop,
+                                     .ignore_below = wish->gitignore ? roots : NULL};
     struct source_visitor visitor = {.file = on_file, .trouble = on_trouble, .arg = &self};
     int rc = ARGOSY_ENOMEM;
 
@@ -564,7 +579,9 @@ void analyze_run(struct ag_bytes payload, struct ag_bytes inputs, const struct a
                      "analyze: %s", wrong);
     else
         path = resolve(wish, roots, outcome);
-    if (path != NULL)
+    if (path != NULL && wish->gitignore && is_of_git(wish, path))
+        refuse_gitignore(wish, outcome);
+    else if (path != NULL)
         analyze(wish, path, roots, watch, outcome);
     free(path);
     wish_fini(wish);
