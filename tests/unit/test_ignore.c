@@ -229,6 +229,35 @@ static void odd_files_of_rules_hold_none_and_do_not_block(void **state)
           "", "");
 }
 
+static void a_job_counts_what_is_ignored_and_archives_are_refused(void **state)
+{
+    json_t *result;
+
+    (void)state;
+    stage_run("mkdir -p job/out/x job/vendor && cd job && printf 'out/\\n*.py\\nvendor\\n' "
+              ">.gitignore && "
+              "echo 'int a;' | tee a.c out/b.c out/x/c.c >vendor/d.c && echo x=1 >e.py && "
+              "tar cf ../job.tar .");
+    result = stage_result("job", NULL, "{\"gitignore\":true}");
+    assert_int_equal(stage_number(result, "totals", "files"),
+                     2); /* a.c, and the rules themselves */
+    assert_int_equal(stage_number(result, "skipped", "ignored"), 3); /* out, vendor, e.py */
+    assert_int_equal(stage_number(result, "skipped", "vendored"), 0);
+    json_decref(result);
+    result = stage_result("job", NULL, "{\"gitignore\":true,\"exclude\":[\"out\"]}");
+    assert_int_equal(stage_number(result, "skipped", "ignored"), 2);
+    json_decref(result);
+    result = stage_result("job", NULL, "{\"gitignore\":false}");
+    assert_int_equal(stage_number(result, "totals", "files"), 5);
+    assert_int_equal(stage_number(result, "skipped", "ignored"), 0);
+    json_decref(result);
+    result = stage_result("job/e.py", NULL, "{\"gitignore\":true}"); /* it is what was named */
+    assert_int_equal(stage_number(result, "totals", "files"), 1);
+    json_decref(result);
+    stage_fails("job.tar", "{\"gitignore\":true}", "rejected.payload", "for directories");
+    stage_fails("job", "{\"gitignore\":1}", "rejected.payload", "");
+}
+
 /* ---- limits
  * -------------------------------------------------------------------------------------------------
  */
@@ -507,6 +536,7 @@ int main(void)
         cmocka_unit_test(a_repository_inside_has_rules_of_its_own),
         cmocka_unit_test(a_linked_work_tree_has_the_excludes_of_its_repository),
         cmocka_unit_test(odd_files_of_rules_hold_none_and_do_not_block),
+        cmocka_unit_test(a_job_counts_what_is_ignored_and_archives_are_refused),
         cmocka_unit_test(rules_beyond_a_limit_are_told_and_do_not_hold),
         cmocka_unit_test(hostile_rules_take_bounded_time),
         cmocka_unit_test(rules_of_chance_mean_what_they_mean_to_git),
