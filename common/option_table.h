@@ -38,6 +38,7 @@
       "Count files, lines, code and comments by language, in directories, archives and git commits.",               \
       "argosy analyze ~/src/project\n"                                                                  \
       "argosy analyze project-1.0.tar.gz project-1.1.zip\n"                                             \
+      "argosy analyze --gitignore --by dir ~/src/project\n"                                             \
       "argosy analyze --rev v2.0 --history ~/src/project\n"                                              \
       "argosy analyze --by file --format json src include\n")                                        \
     X(EXEC, "exec", "argosy exec", "COMMAND [ARGUMENT...]", 1, AG_OPERANDS_MAX,                                         \

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "client/cli/amounts.h"
+#include "client/cli/analyze_findings.h"
 #include "client/cli/analyze_history.h"
 #include "client/cli/submission.h"
 #include "common/error.h"
@@ -156,6 +157,8 @@ static void print_table(const struct cli *cli, const json_t *result, FILE *out)
         print_row(name_of(row, rows.name), row, width, rows.has_files, out);
     print_row("total", json_object_get(result, "totals"), width, rows.has_files, out);
     print_skipped(result, out);
+    if (!cli->quiet)
+        analyze_print_findings(result, out);
     analyze_print_history(json_object_get(result, "history"), out);
 }
 
