@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "client/cli/amounts.h"
+#include "client/cli/analyze_findings.h"
 #include "client/cli/analyze_history.h"
 #include "client/cli/analyze_source.h"
 #include "common/json.h"
@@ -83,6 +84,8 @@ static void print_table(const struct cli *cli, const json_t *result, FILE *out)
         print_row(name_of(row, rows.name), row, width, rows.has_files, out);
     print_row("total", json_object_get(result, "totals"), width, rows.has_files, out);
     print_skipped(result, out);
+    if (!cli->quiet)
+        analyze_print_findings(result, out);
     analyze_print_history(json_object_get(result, "history"), out);
 }
 

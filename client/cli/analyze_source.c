@@ -56,6 +56,8 @@ static json_t *make_job(const ag_options_t *options)
         json_object_set_new(job, "rev", json_string(ag_options_text(options, AG_OPT_REV)));
     if (ag_options_flag(options, AG_OPT_HISTORY))
         json_object_set_new(job, "history", json_true());
+    if (ag_options_flag(options, AG_OPT_GITIGNORE))
+        json_object_set_new(job, "gitignore", json_true());
     for (; *exclude != NULL; exclude++)
         json_array_append_new(globs, json_string(*exclude));
     json_object_set_new(job, "exclude", globs);

@@ -42,8 +42,10 @@ struct analysis {
  * ------------------------------------------------------------------------------------------ */
 
 /* What a source could not do, as the type of a failure. */
-static const char *type_of(int code)
+static const char *type_of(const struct analysis *self, int code)
 {
+    if (self->revision.repo != NULL && code != ARGOSY_ETOOBIG)
+        return "analyze.git";
     switch (code) {
     case ARGOSY_ENOTFOUND:
         return "analyze.source.missing";
@@ -61,9 +63,7 @@ static int on_trouble(void *arg, const char *path, const struct argosy_error *er
 {
     struct analysis *self = arg;
 
-    return troubles_add(&self->troubles, path,
-                        self->revision.repo != NULL ? "analyze.git" : type_of(err->code),
-                        err->message);
+    return troubles_add(&self->troubles, path, type_of(self, err->code), err->message);
 }
 
 /* The same of what all shards meet: one of them tells it. */
@@ -158,6 +158,8 @@ static int on_file(void *arg, const struct source_file *file)
     note_progress(self);
     if (file->is_submodule)
         return skip(self, SKIP_SUBMODULE);
+    if (file->is_ignored)
+        return skip(self, SKIP_IGNORED);
     if (file->is_vendored)
         return skip(self, SKIP_VENDORED);
     if (!inspect_name(self->inspector, file->name, &why))
@@ -345,17 +347,26 @@ static int open_repository(struct analysis *self, const char *path,
     return rc;
 }
 
+/* What is asked for would be told wrongly without a word. */
+static void refuse_gitignore(const struct wish *wish, struct outcome *outcome)
+{
+    outcome_fail(outcome, "rejected.payload", false, wish_source(wish),
+                 "analyze: 'gitignore' is for directories, not for commits and archives");
+}
+
 static int open_other(struct analysis *self, const char *path, const struct source_options *options,
                       struct outcome *outcome)
 {
     struct argosy_error err = {0};
     int rc = source_archive_new(&self->source, path, options, &err);
 
-    if (rc == 0 && self->source == NULL)
+    if (self->source != NULL && self->wish->gitignore)
+        refuse_gitignore(self->wish, outcome);
+    else if (rc == 0 && self->source == NULL)
         rc = source_dir_new(&self->source, path, options, &err);
     if (rc == 0 || rc == ARGOSY_ESTATE || rc == ARGOSY_ENOMEM)
         return rc;
-    outcome_fail(outcome, type_of(rc), false, wish_source(self->wish), "%s", err.message);
+    outcome_fail(outcome, type_of(self, rc), false, wish_source(self->wish), "%s", err.message);
     return 0;
 }
 
@@ -381,15 +392,28 @@ static int walk(struct analysis *self)
     return self->source->each(self->source, &visitor);
 }
 
-static void count(struct analysis *self, const char *path, const struct analyze_roots *roots,
-                  struct outcome *outcome)
+static int open_source(struct analysis *self, const char *path, const struct analyze_roots *roots,
+                       struct outcome *outcome)
 {
     const struct wish *wish = self->wish;
     struct source_options options = {.exclude = (const char *const *)wish->exclude,
                                      .exclude_count = wish->exclude_count,
-                                     .stop = self->watch->stop};
-    int rc = is_of_git(wish, path) ? open_repository(self, path, roots, &options, outcome)
-                                   : open_other(self, path, &options, outcome);
+                                     .stop = self->watch->stop,
+                                     .ignore_below = wish->gitignore ? roots : NULL};
+    bool is_git = is_of_git(wish, path);
+
+    if (is_git && wish->gitignore) {
+        refuse_gitignore(wish, outcome);
+        return 0;
+    }
+    return is_git ? open_repository(self, path, roots, &options, outcome)
+                  : open_other(self, path, &options, outcome);
+}
+
+static void count(struct analysis *self, const char *path, const struct analyze_roots *roots,
+                  struct outcome *outcome)
+{
+    int rc = open_source(self, path, roots, outcome);
 
     if (rc == 0 && outcome->type[0] == '\0')
         rc = walk(self);

@@ -17,7 +17,8 @@
     X(VENDORED, "vendored", "other people's code")                                                 \
     X(TOO_LARGE, "too_large", "larger than 64 MiB")                                                \
     X(UNKNOWN, "unknown", "no language that we know")                                              \
-    X(SUBMODULE, "submodule", "another repository stands there")
+    X(SUBMODULE, "submodule", "another repository stands there")                                   \
+    X(IGNORED, "ignored", "git would ignore it")
 
 enum tally_skip {
 #define X(name, key, why) SKIP_##name,

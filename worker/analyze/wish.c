@@ -78,6 +78,12 @@ static bool read_history(struct wish *wish, struct ag_reader *reader)
     return !reader->failed;
 }
 
+static bool read_gitignore(struct wish *wish, struct ag_reader *reader)
+{
+    wish->gitignore = ag_read_bool(reader);
+    return !reader->failed;
+}
+
 /* [index, of] */
 static bool read_shard(struct wish *wish, struct ag_reader *reader)
 {
@@ -105,6 +111,7 @@ static const struct {
     {"exclude", read_exclude, "'exclude' must be a list of at most 256 patterns"},
     {"rev", read_rev, "'rev' must be a branch, a tag or a commit"},
     {"history", read_history, "'history' must be true or false"},
+    {"gitignore", read_gitignore, "'gitignore' must be true or false"},
     {"shard", read_shard, "'shard' must be [index, of], from [0, 1] to [63, 64]"},
     {"merge", read_merge, "'merge', of shards, must be true or false"},
 };

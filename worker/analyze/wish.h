@@ -17,7 +17,7 @@ struct wish {
     char path[SOURCE_PATH_MAX];
     char *source;                 /* what the result calls it; NULL: by its path */
     char rev[REPO_REV_BYTES_MAX]; /* empty: none was named */
-    bool history;
+    bool history, gitignore;
     enum tally_by by;
     char *exclude[WISH_EXCLUDES_MAX];
     size_t exclude_count;
