@@ -200,6 +200,7 @@ static void scripts_say_what_runs_them(void **state)
 
     (void)state;
     assert_int_equal(language_of_name(languages, "configure", &found), LANGUAGE_ASK_CONTENT);
+    assert_int_equal(language_of_name(languages, "Makefile", &found), LANGUAGE_KNOWN);
     found = language_of_content(languages, "configure", NULL,
                                 ag_bytes_of_text("#!/usr/bin/env -S python3.11 -u\n"));
     assert_string_equal(found->name, "Python");

@@ -157,7 +157,8 @@ enum language_verdict {
 
 /* What a file's name (without its folder) says: whole names first, then extensions, the longest
  * first (a.b.c: "b.c", then "c"), each as it is written and then in lower case. *out is the row
- * for LANGUAGE_KNOWN and LANGUAGE_ASK_CONTENT (there NULL if only a #! line can tell). */
+ * for LANGUAGE_KNOWN and LANGUAGE_ASK_CONTENT (there NULL if only the content can tell). What has
+ * no language so is asked without ".in" and its like, then for the part before the first dot. */
 enum language_verdict language_of_name(const languages_t *self, const char *name,
                                        const struct language **out);
 
