@@ -164,8 +164,9 @@ static size_t run_escape(struct scan *scan, size_t at, unsigned holds)
 }
 
 /* Inside ${ ... } of a template: code that may hold braces, strings and templates again. All of it
- * counts as code, also a comment. */
-static size_t run_interpolation(struct scan *scan, size_t at)
+ * counts as code, also a comment. Where the string may not span lines, neither may this: returns
+ * the newline. */
+static size_t run_interpolation(struct scan *scan, size_t at, bool may_span_lines)
 {
     size_t braces[TEMPLATE_DEPTH_MAX] = {0}, depth = 0;
     bool in_template = false;
@@ -176,6 +177,8 @@ static size_t run_interpolation(struct scan *scan, size_t at)
 
         scan->line |= LINE_CODE;
         if (byte == '\n') {
+            if (!may_span_lines)
+                return at;
             scan_end_line(scan);
             quote = 0;
         } else if (byte == '\\') {
@@ -256,7 +259,7 @@ static size_t run_string(struct text *self, const struct token *token, size_t at
         if (behind != NOWHERE)
             return behind;
         if (byte == '$' && (string->rules & STRING_TEMPLATE) && byte_at(self, at + 1) == '{')
-            at = run_interpolation(scan, at + 2);
+            at = run_interpolation(scan, at + 2, (string->rules & STRING_LINES) != 0);
         else
             at++;
     }

@@ -54,6 +54,11 @@
 #define CHAR STRING("'", "'", '\\', STRING_CHAR)          /* 'x', but 'a alone is a name */
 #define BACKTICKS STRING("`", "`", 0, STRING_LINES)
 #define TEMPLATE STRING("`", "`", '\\', STRING_LINES | STRING_TEMPLATE)
+#define DQ_HOLES STRING("\"", "\"", '\\', STRING_TEMPLATE) /* "a ${f("b")}" */
+#define SQ_HOLES STRING("'", "'", '\\', STRING_TEMPLATE)
+#define DQ3_HOLES STRING("\"\"\"", "\"\"\"", '\\', STRING_LINES | STRING_TEMPLATE)
+#define SQ3_HOLES STRING("'''", "'''", '\\', STRING_LINES | STRING_TEMPLATE)
+#define DQ3_RAW_HOLES STRING("\"\"\"", "\"\"\"", 0, STRING_LINES | STRING_TEMPLATE)
 #define REGEX STRING("/", "/", '\\', STRING_REGEX)
 
 #define C_COMMENTS .lines = {LINE_IF("//", LINE_SPLICED)}, .blocks = {BLOCK("/*", "*/")}
@@ -158,19 +163,22 @@ const struct language language_table[] = {
      .extensions = "kt kts",
      .interpreters = "kotlin kotlinc",
      SLASH_NESTED,
-     .strings = {DQ3_RAW, DQ, SQ}},
+     .strings = {DQ3_RAW_HOLES, DQ_HOLES, SQ}},
     {.name = "Scala",
      .extensions = "scala sc sbt",
      .interpreters = "scala",
      SLASH_NESTED,
-     .strings = {DQ3_RAW, DQ, CHAR}},
+     .strings = {DQ3_RAW_HOLES, DQ_HOLES, CHAR}},
     {.name = "Groovy",
      .extensions = "groovy grt gtpl gvy",
      .files = "Jenkinsfile",
      .interpreters = "groovy",
      SLASH_COMMENTS,
-     .strings = {DQ3, SQ3, DQ, SQ}},
-    {.name = "Gradle", .extensions = "gradle", SLASH_COMMENTS, .strings = {DQ3, SQ3, DQ, SQ}},
+     .strings = {DQ3_HOLES, SQ3, DQ_HOLES, SQ}},
+    {.name = "Gradle",
+     .extensions = "gradle",
+     SLASH_COMMENTS,
+     .strings = {DQ3_HOLES, SQ3, DQ_HOLES, SQ}},
     {.name = "Swift",
      .extensions = "swift",
      .interpreters = "swift",
@@ -182,8 +190,8 @@ const struct language language_table[] = {
      .interpreters = "dart",
      SLASH_NESTED,
      .strings = {PREFIXED("r", "\"\"\"", "\"\"\"", 0, STRING_LINES),
-                 PREFIXED("r", "'''", "'''", 0, STRING_LINES), DQ3, SQ3,
-                 PREFIXED("r", "\"", "\"", 0, 0), PREFIXED("r", "'", "'", 0, 0), DQ, SQ}},
+                 PREFIXED("r", "'''", "'''", 0, STRING_LINES), DQ3_HOLES, SQ3_HOLES,
+                 PREFIXED("r", "\"", "\"", 0, 0), PREFIXED("r", "'", "'", 0, 0), DQ_HOLES, SQ_HOLES}},
     {.name = "JavaScript",
      .aliases = "javascript js2 ecmascript module x-javascript",
      .extensions = "js mjs cjs es6",
