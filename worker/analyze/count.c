@@ -25,18 +25,28 @@ struct counter {
 /* ---- comments ----------------------------------------------------------------------------------
  */
 
+/* Does the line that holds `at` begin with a tab? */
+static bool begins_with_tab(const struct text *self, size_t at)
+{
+    const uint8_t *newline = at > 0 ? memrchr(self->scan.data, '\n', at) : NULL;
+
+    return (newline != NULL ? newline[1] : self->scan.data[0]) == '\t';
+}
+
 /* Each of these takes the position behind the opening marker and returns the first one behind the
  * token; a newline that ends a token is left to whoever comes next. */
 
 static size_t run_line(struct text *self, const struct token *token, size_t at)
 {
     struct scan *scan = &self->scan;
+    const bool is_spliced = (token->line->rules & LINE_SPLICED) &&
+                            !((token->line->rules & LINE_RECIPE) && begins_with_tab(self, at));
 
     while ((at = scan_find(scan, at, &token->inside, SCAN_COMMENT)) < scan->size) {
         if (scan->data[at] == '\n') {
             size_t end = at > 0 && scan->data[at - 1] == '\r' ? at - 1 : at;
 
-            if (!(token->line->rules & LINE_SPLICED) || byte_before(self, end) != '\\')
+            if (!is_spliced || byte_before(self, end) != '\\')
                 break;
             scan_end_line(scan);
         } else if (scan_has(scan, at, token->line->until, strlen(token->line->until))) {
@@ -260,6 +270,8 @@ static size_t run_string(struct text *self, const struct token *token, size_t at
             return behind;
         if (byte == '$' && (string->rules & STRING_TEMPLATE) && byte_at(self, at + 1) == '{')
             at = run_interpolation(scan, at + 2, (string->rules & STRING_LINES) != 0);
+        else if (byte == '$' && (string->rules & STRING_COMMAND) && byte_at(self, at + 1) == '(')
+            at = text_run_substitution(self, at);
         else
             at++;
     }

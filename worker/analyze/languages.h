@@ -26,13 +26,14 @@ enum {
 
 /* How the beginning of a line comment must stand. */
 enum line_rule {
-    LINE_SPLICED = 1,  /* a backslash at its end continues it on the next line */
-    LINE_FIRST = 2,    /* only as the first thing on its line */
-    LINE_COLUMN_1 = 4, /* only in the first column */
-    LINE_WORD = 8,     /* only at the start of a word: behind white space or one of ;&|(){} */
-    LINE_NOCASE = 16,  /* letters in any case, and a word of its own (REM) */
-    LINE_NO_CPP = 32,  /* not when it begins a preprocessor directive (#define in assembly) */
-    LINE_COLUMN_7 = 64 /* only in the seventh column (COBOL) */
+    LINE_SPLICED = 1,   /* a backslash at its end continues it on the next line */
+    LINE_FIRST = 2,     /* only as the first thing on its line */
+    LINE_COLUMN_1 = 4,  /* only in the first column */
+    LINE_WORD = 8,      /* only at the start of a word: behind white space or one of ;&|(){} */
+    LINE_NOCASE = 16,   /* letters in any case, and a word of its own (REM) */
+    LINE_NO_CPP = 32,   /* not when it begins a preprocessor directive (#define in assembly) */
+    LINE_COLUMN_7 = 64, /* only in the seventh column (COBOL) */
+    LINE_RECIPE = 128 /* on a line that begins with a tab it is the shell's, never spliced (make) */
 };
 
 struct language_line {
@@ -57,17 +58,18 @@ struct language_block {
 };
 
 enum string_rule {
-    STRING_LINES = 1,     /* may span lines; without it the line's end ends it, closed or not */
-    STRING_DOC = 2,       /* at statement position it is a comment (Python) */
-    STRING_HASHES = 4,    /* any number of # before the opening quote, as many behind the last */
-    STRING_CPP_RAW = 8,   /* R"mark( ... )mark" */
-    STRING_LEVELS = 16,   /* Lua's [==[ ... ]==] */
-    STRING_TEMPLATE = 32, /* ${ ... } inside holds code, which may hold strings again */
-    STRING_CHAR = 64,     /* only if a character literal really stands here: 'x' or '\...' */
-    STRING_NUMBER = 128,  /* not inside a number: 1'000 */
-    STRING_REGEX = 256,   /* only where a value may begin, and only if it ends on its line */
-    STRING_TEXT = 512,    /* text between pieces of code: its blank lines stay blank */
-    STRING_DOUBLED = 1024 /* two closing quotes are one inside */
+    STRING_LINES = 1,      /* may span lines; without it the line's end ends it, closed or not */
+    STRING_DOC = 2,        /* at statement position it is a comment (Python) */
+    STRING_HASHES = 4,     /* any number of # before the opening quote, as many behind the last */
+    STRING_CPP_RAW = 8,    /* R"mark( ... )mark" */
+    STRING_LEVELS = 16,    /* Lua's [==[ ... ]==] */
+    STRING_TEMPLATE = 32,  /* ${ ... } inside holds code, which may hold strings again */
+    STRING_CHAR = 64,      /* only if a character literal really stands here: 'x' or '\...' */
+    STRING_NUMBER = 128,   /* not inside a number: 1'000 */
+    STRING_REGEX = 256,    /* only where a value may begin, and only if it ends on its line */
+    STRING_TEXT = 512,     /* text between pieces of code: its blank lines stay blank */
+    STRING_DOUBLED = 1024, /* two closing quotes are one inside */
+    STRING_COMMAND = 2048  /* $( ... ) inside holds a shell's code, which may hold strings again */
 };
 
 /* A doubled quote ('it''s') needs no rule without a prefix: the string ends and the next one begins
