@@ -78,6 +78,7 @@ static size_t lines_in(const char *text, size_t size)
 /* Whatever a file holds, no line is lost, and every line is of one sort. */
 static void any_bytes_are_lines(void **state)
 {
+    static const char bytes[] = "\n\n\"'/*#-<>[]{}= ab\\`~R($)!E\t";
     static char text[4096];
     languages_t *languages = languages_new(NULL);
     counter_t *counter = counter_new(languages);
@@ -93,7 +94,7 @@ static void any_bytes_are_lines(void **state)
             size = seed >> 8 & 1023;
             for (size_t i = 0; i < size; i++) {
                 seed = seed * 1103515245 + 12345;
-                text[i] = "\n\n\"'/*#-<>[]{}= ab\\`~R("[seed >> 16 & 22];
+                text[i] = bytes[(seed >> 16) % (sizeof bytes - 1)];
             }
             assert_ok(count_text(counter, &language_table[row], ag_bytes_of(text, size), &counts));
             assert_int_equal(counts.lines, lines_in(text, size));
@@ -200,6 +201,7 @@ static void scripts_say_what_runs_them(void **state)
 
     (void)state;
     assert_int_equal(language_of_name(languages, "configure", &found), LANGUAGE_ASK_CONTENT);
+    assert_int_equal(language_of_name(languages, "Makefile", &found), LANGUAGE_KNOWN);
     found = language_of_content(languages, "configure", NULL,
                                 ag_bytes_of_text("#!/usr/bin/env -S python3.11 -u\n"));
     assert_string_equal(found->name, "Python");

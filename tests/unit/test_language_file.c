@@ -57,7 +57,8 @@ static void a_file_adds_languages(void **state)
     assert_ptr_equal(languages_at(languages, languages_place(languages, found)), found);
     assert_int_equal(language_of_name(languages, "Shaderfile", &found), LANGUAGE_KNOWN);
     assert_string_equal(found->name, "Shader Lab");
-    language_of_name(languages, "a.h", &found); /* wins over the table's */
+    /* wins over the table's, and over what the content may tell of that */
+    assert_int_equal(language_of_name(languages, "a.h", &found), LANGUAGE_KNOWN);
     assert_string_equal(found->name, "Shader Lab");
     language_of_name(languages, "a.second", &found);
     assert_string_equal(found->name, "Second");

@@ -25,18 +25,28 @@ struct counter {
 /* ---- comments ----------------------------------------------------------------------------------
  */
 
+/* Does the line that holds `at` begin with a tab? */
+static bool begins_with_tab(const struct text *self, size_t at)
+{
+    const uint8_t *newline = at > 0 ? memrchr(self->scan.data, '\n', at) : NULL;
+
+    return (newline != NULL ? newline[1] : self->scan.data[0]) == '\t';
+}
+
 /* Each of these takes the position behind the opening marker and returns the first one behind the
  * token; a newline that ends a token is left to whoever comes next. */
 
 static size_t run_line(struct text *self, const struct token *token, size_t at)
 {
     struct scan *scan = &self->scan;
+    const bool is_spliced = (token->line->rules & LINE_SPLICED) &&
+                            !((token->line->rules & LINE_RECIPE) && begins_with_tab(self, at));
 
     while ((at = scan_find(scan, at, &token->inside, SCAN_COMMENT)) < scan->size) {
         if (scan->data[at] == '\n') {
             size_t end = at > 0 && scan->data[at - 1] == '\r' ? at - 1 : at;
 
-            if (!(token->line->rules & LINE_SPLICED) || byte_before(self, end) != '\\')
+            if (!is_spliced || byte_before(self, end) != '\\')
                 break;
             scan_end_line(scan);
         } else if (scan_has(scan, at, token->line->until, strlen(token->line->until))) {
@@ -164,8 +174,10 @@ static size_t run_escape(struct scan *scan, size_t at, unsigned holds)
 }
 
 /* Inside ${ ... } of a template: code that may hold braces, strings and templates again. All of it
- * counts as code, also a comment. Its array would cost each token a guard of the stack. */
-__attribute__((noinline)) static size_t run_interpolation(struct scan *scan, size_t at)
+ * counts as code, also a comment. Where the string may not span lines, neither may this: returns
+ * the newline. Its array would cost each token a guard of the stack. */
+__attribute__((noinline)) static size_t run_interpolation(struct scan *scan, size_t at,
+                                                          bool may_span_lines)
 {
     size_t braces[TEMPLATE_DEPTH_MAX] = {0}, depth = 0;
     bool in_template = false;
@@ -176,6 +188,8 @@ __attribute__((noinline)) static size_t run_interpolation(struct scan *scan, siz
 
         scan->line |= LINE_CODE;
         if (byte == '\n') {
+            if (!may_span_lines)
+                return at;
             scan_end_line(scan);
             quote = 0;
         } else if (byte == '\\') {
@@ -256,7 +270,9 @@ static size_t run_string(struct text *self, const struct token *token, size_t at
         if (behind != NOWHERE)
             return behind;
         if (byte == '$' && (string->rules & STRING_TEMPLATE) && byte_at(self, at + 1) == '{')
-            at = run_interpolation(scan, at + 2);
+            at = run_interpolation(scan, at + 2, (string->rules & STRING_LINES) != 0);
+        else if (byte == '$' && (string->rules & STRING_COMMAND) && byte_at(self, at + 1) == '(')
+            at = text_run_substitution(self, at);
         else
             at++;
     }

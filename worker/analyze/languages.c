@@ -220,13 +220,42 @@ static const char *extension_of(const char *name)
     return dot != NULL && dot != name ? dot + 1 : NULL;
 }
 
-static bool has_hints(const languages_t *self, const char *extension)
+/* What a name says that tells of a text from which a program or a person makes the file proper:
+ * config.h.in is config.h. NULL for other names. */
+static const char *inner_name(const char *name, char inner[NAME_MAX_BYTES + 1])
 {
-    return extension != NULL && look_up(self, KEY_HINTS, extension, strlen(extension)) != NULL;
+    static const char *const extensions[] = {"in", "tt", "sample", "example", "dist", "template"};
+    const char *extension = extension_of(name);
+    size_t size;
+
+    for (size_t i = 0; extension != NULL && i < sizeof extensions / sizeof *extensions; i++) {
+        size = (size_t)(extension - name) - 1;
+        if (strcmp(extension, extensions[i]) != 0 || size > NAME_MAX_BYTES)
+            continue;
+        memcpy(inner, name, size);
+        inner[size] = '\0';
+        return inner;
+    }
+    return NULL;
 }
 
-enum language_verdict language_of_name(const languages_t *self, const char *name,
-                                       const struct language **out)
+/* The manual's sections are asked the same: a.1 to a.9. */
+static const char *hints_of(const char *name)
+{
+    const char *extension = extension_of(name);
+
+    if (extension == NULL)
+        return "";
+    return extension[0] >= '1' && extension[0] <= '9' && extension[1] == '\0' ? "1" : extension;
+}
+
+static bool has_hints(const languages_t *self, const char *extension)
+{
+    return look_up(self, KEY_HINTS, extension, strlen(extension)) != NULL;
+}
+
+static enum language_verdict verdict_of(const languages_t *self, const char *name,
+                                        const struct language **out)
 {
     const struct key *key = look_up_name(self, KEY_FILE, name);
     const char *extension = strchr(name + (name[0] == '.'), '.');
@@ -236,12 +265,36 @@ enum language_verdict language_of_name(const languages_t *self, const char *name
         key = look_up_name(self, KEY_EXTENSION, ++extension);
     if (key != NULL) {
         *out = key->language;
-        return has_hints(self, extension_of(name)) ? LANGUAGE_ASK_CONTENT : LANGUAGE_KNOWN;
+        /* Who teaches a worker that an extension is X means all files of it. */
+        return is_of_table(key->language) && extension_of(name) != NULL &&
+                       has_hints(self, hints_of(name))
+                   ? LANGUAGE_ASK_CONTENT
+                   : LANGUAGE_KNOWN;
     }
     extension = extension_of(name);
     if (extension == NULL)
         return LANGUAGE_ASK_CONTENT; /* a script may say what runs it */
-    return look_up_name(self, KEY_BINARY, extension) != NULL ? LANGUAGE_BINARY : LANGUAGE_UNKNOWN;
+    if (look_up_name(self, KEY_BINARY, extension) != NULL)
+        return LANGUAGE_BINARY;
+    return has_hints(self, hints_of(name)) ? LANGUAGE_ASK_CONTENT : LANGUAGE_UNKNOWN;
+}
+
+enum language_verdict language_of_name(const languages_t *self, const char *name,
+                                       const struct language **out)
+{
+    enum language_verdict verdict = verdict_of(self, name, out);
+    char inner[NAME_MAX_BYTES + 1];
+    const struct key *key;
+
+    if (verdict != LANGUAGE_UNKNOWN)
+        return verdict;
+    if (inner_name(name, inner) != NULL)
+        return verdict_of(self, inner, out);
+    key = look_up(self, KEY_FILE, name, strcspn(name, ".")); /* Kconfig.debug, Dockerfile.test */
+    if (key == NULL)
+        return LANGUAGE_UNKNOWN;
+    *out = key->language;
+    return LANGUAGE_KNOWN;
 }
 
 static const char *skip_blanks(const char *at, const char *end)
@@ -319,11 +372,25 @@ static const struct language *language_of_script(const languages_t *self, struct
     return other != NULL ? other : found;
 }
 
+/* Is `at` inside a C comment? */
+static bool is_in_comment(struct ag_bytes content, const char *at)
+{
+    const char *from = (const char *)content.data;
+    bool is_comment = false;
+
+    while ((from = memmem(from, (size_t)(at - from), is_comment ? "*/" : "/*", 2)) != NULL) {
+        is_comment = !is_comment;
+        from += 2;
+    }
+    return is_comment;
+}
+
 /* The first of the extension's hints, in the order of the table, that begins a line near the top.
- */
+ * Headers are often half comment, whose lines begin with any word. */
 static const struct language *language_of_hints(const languages_t *self, const char *extension,
                                                 struct ag_bytes content)
 {
+    const bool is_header = strcmp(extension, "h") == 0;
     const struct key *key = look_up(self, KEY_HINTS, extension, strlen(extension));
     const char *at = (const char *)content.data;
     const char *end = at + (content.size < CONTENT_LOOKED_AT ? content.size : CONTENT_LOOKED_AT);
@@ -335,7 +402,7 @@ static const struct language *language_of_hints(const languages_t *self, const c
          last++)
         begins[(uint8_t)last->text[0]] = true;
     for (best = last; at < end && best > first;) {
-        const char *line_end = memchr(at, '\n', (size_t)(end - at));
+        const char *line_end = line_end_of(at, end);
 
         at = skip_blanks(at, end);
         for (const struct language_hint *hint = first;
@@ -343,10 +410,10 @@ static const struct language *language_of_hints(const languages_t *self, const c
             const char *text = hint->text;
 
             if (text[0] == *at && (size_t)(end - at) >= strlen(text) &&
-                memcmp(at, text, strlen(text)) == 0)
+                memcmp(at, text, strlen(text)) == 0 && !(is_header && is_in_comment(content, at)))
                 best = hint;
         }
-        at = line_end != NULL ? line_end + 1 : end;
+        at = line_end + (line_end < end);
     }
     return best < last ? language_find(best->language) : NULL;
 }
@@ -368,7 +435,8 @@ static const struct language *header_of(const struct language *told, const struc
 const struct language *language_of_content(const languages_t *self, const char *name,
                                            const struct language *by_name, struct ag_bytes content)
 {
-    const char *extension = extension_of(name);
+    char inner[NAME_MAX_BYTES + 1];
+    const char *proper = inner_name(name, inner);
     const struct language *found = language_of_script(self, content), *told;
 
     if (found == NULL || found == language_find("Shell")) {
@@ -377,7 +445,7 @@ const struct language *language_of_content(const languages_t *self, const char *
         found = told != NULL ? told : found;
     }
     if (found == NULL)
-        found = language_of_hints(self, extension != NULL ? extension : "", content);
+        found = language_of_hints(self, hints_of(proper != NULL ? proper : name), content);
     return found != NULL ? found : by_name;
 }
 

@@ -26,13 +26,14 @@ enum {
 
 /* How the beginning of a line comment must stand. */
 enum line_rule {
-    LINE_SPLICED = 1,  /* a backslash at its end continues it on the next line */
-    LINE_FIRST = 2,    /* only as the first thing on its line */
-    LINE_COLUMN_1 = 4, /* only in the first column */
-    LINE_WORD = 8,     /* only at the start of a word: behind white space or one of ;&|(){} */
-    LINE_NOCASE = 16,  /* letters in any case, and a word of its own (REM) */
-    LINE_NO_CPP = 32,  /* not when it begins a preprocessor directive (#define in assembly) */
-    LINE_COLUMN_7 = 64 /* only in the seventh column (COBOL) */
+    LINE_SPLICED = 1,   /* a backslash at its end continues it on the next line */
+    LINE_FIRST = 2,     /* only as the first thing on its line */
+    LINE_COLUMN_1 = 4,  /* only in the first column */
+    LINE_WORD = 8,      /* only at the start of a word: behind white space or one of ;&|(){} */
+    LINE_NOCASE = 16,   /* letters in any case, and a word of its own (REM) */
+    LINE_NO_CPP = 32,   /* not when it begins a preprocessor directive (#define in assembly) */
+    LINE_COLUMN_7 = 64, /* only in the seventh column (COBOL) */
+    LINE_RECIPE = 128 /* on a line that begins with a tab it is the shell's, never spliced (make) */
 };
 
 struct language_line {
@@ -57,17 +58,18 @@ struct language_block {
 };
 
 enum string_rule {
-    STRING_LINES = 1,     /* may span lines; without it the line's end ends it, closed or not */
-    STRING_DOC = 2,       /* at statement position it is a comment (Python) */
-    STRING_HASHES = 4,    /* any number of # before the opening quote, as many behind the last */
-    STRING_CPP_RAW = 8,   /* R"mark( ... )mark" */
-    STRING_LEVELS = 16,   /* Lua's [==[ ... ]==] */
-    STRING_TEMPLATE = 32, /* ${ ... } inside holds code, which may hold strings again */
-    STRING_CHAR = 64,     /* only if a character literal really stands here: 'x' or '\...' */
-    STRING_NUMBER = 128,  /* not inside a number: 1'000 */
-    STRING_REGEX = 256,   /* only where a value may begin, and only if it ends on its line */
-    STRING_TEXT = 512,    /* text between pieces of code: its blank lines stay blank */
-    STRING_DOUBLED = 1024 /* two closing quotes are one inside */
+    STRING_LINES = 1,      /* may span lines; without it the line's end ends it, closed or not */
+    STRING_DOC = 2,        /* at statement position it is a comment (Python) */
+    STRING_HASHES = 4,     /* any number of # before the opening quote, as many behind the last */
+    STRING_CPP_RAW = 8,    /* R"mark( ... )mark" */
+    STRING_LEVELS = 16,    /* Lua's [==[ ... ]==] */
+    STRING_TEMPLATE = 32,  /* ${ ... } inside holds code, which may hold strings again */
+    STRING_CHAR = 64,      /* only if a character literal really stands here: 'x' or '\...' */
+    STRING_NUMBER = 128,   /* not inside a number: 1'000 */
+    STRING_REGEX = 256,    /* only where a value may begin, and only if it ends on its line */
+    STRING_TEXT = 512,     /* text between pieces of code: its blank lines stay blank */
+    STRING_DOUBLED = 1024, /* two closing quotes are one inside */
+    STRING_COMMAND = 2048  /* $( ... ) inside holds a shell's code, which may hold strings again */
 };
 
 /* A doubled quote ('it''s') needs no rule without a prefix: the string ends and the next one begins
@@ -157,7 +159,8 @@ enum language_verdict {
 
 /* What a file's name (without its folder) says: whole names first, then extensions, the longest
  * first (a.b.c: "b.c", then "c"), each as it is written and then in lower case. *out is the row
- * for LANGUAGE_KNOWN and LANGUAGE_ASK_CONTENT (there NULL if only a #! line can tell). */
+ * for LANGUAGE_KNOWN and LANGUAGE_ASK_CONTENT (there NULL if only the content can tell). What has
+ * no language so is asked without ".in" and its like, then for the part before the first dot. */
 enum language_verdict language_of_name(const languages_t *self, const char *name,
                                        const struct language **out);
 

@@ -91,7 +91,7 @@ static void prepare_inside(struct token *token)
             add_inside(token, &token->string->escape);
         if (!(token->string->rules & STRING_LINES))
             add_inside(token, "\n");
-        if (token->string->rules & STRING_TEMPLATE)
+        if (token->string->rules & (STRING_TEMPLATE | STRING_COMMAND))
             add_inside(token, "$");
         break;
     }

@@ -1,5 +1,6 @@
 /* text.h - one text on its way through the counter: what begins where, and what runs over it.
- * Internal to the engine; count.c leads, begins.c, heredoc.c and embed.c help.
+ * Internal to the engine; count.c leads, begins.c, heredoc.c, substitute.c and embed.c
+ * help.
  *
  * Threads: plain data, one at a time.
  */
@@ -34,7 +35,7 @@ struct text {
     size_t last;            /* the last byte of code before it that is no white space, or NOWHERE */
     size_t level;           /* of a raw string or a long bracket: how many # or = */
     size_t mark, mark_size; /* of a C++ raw string */
-    size_t heredocs_count, heredoc_tries;
+    size_t heredocs_count, heredoc_tries, substitution_tries;
     struct heredoc heredocs[HEREDOCS_MAX];
 };
 
@@ -81,6 +82,13 @@ size_t text_heredoc_begins(struct text *self, size_t at);
 /* The line that begins at `at` is the first of the documents that were begun. Returns where code
  * goes on. */
 size_t text_run_heredocs(struct text *self, size_t at);
+
+/* ---- substitute.c ------------------------------------------------------------------------------
+ */
+
+/* `at` stands on the "$(" of a string. Returns the position behind its ')', all of it counted as
+ * code, or the one behind '$' when nothing closes it. */
+size_t text_run_substitution(struct text *self, size_t at);
 
 /* ---- embed.c -----------------------------------------------------------------------------------
  */
