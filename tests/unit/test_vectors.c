@@ -151,7 +151,10 @@ static size_t first_word(const char *const *texts, unsigned count, const uint8_t
 
 static void words_are_the_same_at_each_width(void **state)
 {
-    static const char *const texts[] = {"ab", "abba", "bab", "aabaa"};
+    static const char *const texts[] = {"ab",   "abba", "bab", "aabaa", "cad", "dac",
+                                        "efgh", "hgf",  "ij",  "kab",   "lk"};
+    static const char *const alphabets[] = {"ab", "abcdefghijkl", "abcdefghijklmnopqrst\xe1\xe2"};
+    enum { TEXTS_COUNT = sizeof texts / sizeof *texts };
     struct ag_random random;
 
     (void)state;
@@ -160,15 +163,15 @@ static void words_are_the_same_at_each_width(void **state)
         struct words words;
 
         vector_limit(widths[w]);
-        words_prepare(&words, texts, 4);
+        words_prepare(&words, texts, TEXTS_COUNT);
         for (size_t i = 0; i < TEXTS; i++) {
             unsigned which, expected;
             size_t size, from, to, at;
-            uint8_t *text = random_text(&random, i % 2 == 0 ? "ab" : "abcdefghijklmnopqrst", &size);
+            uint8_t *text = random_text(&random, alphabets[i % 3], &size);
 
             from = ag_random_below(&random, size + 1);
             to = from + ag_random_below(&random, size - from + 1);
-            at = first_word(texts, 4, text, from, to, &expected);
+            at = first_word(texts, TEXTS_COUNT, text, from, to, &expected);
             assert_int_equal(words_find(&words, text, from, to, size, &which), at);
             if (at < to)
                 assert_int_equal(which, expected);
