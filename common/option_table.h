@@ -38,6 +38,7 @@
       "Count files, lines, code and comments by language, in directories, archives and git commits.",               \
       "argosy analyze ~/src/project\n"                                                                  \
       "argosy analyze project-1.0.tar.gz project-1.1.zip\n"                                             \
+      "argosy analyze --gitignore --by dir ~/src/project\n"                                             \
       "argosy analyze --rev v2.0 --history ~/src/project\n"                                              \
       "argosy analyze --by file --format json src include\n")                                        \
     X(EXEC, "exec", "argosy exec", "COMMAND [ARGUMENT...]", 1, AG_OPERANDS_MAX,                                         \
@@ -256,11 +257,19 @@
       "What one row of the answer is.")                                                                 \
     X(EXCLUDE, "exclude", 0, LINES, NULL, 1, 4096, "GLOB", AG_FOR(ANALYZE), ANALYSIS,                   \
       "Leave out files and directories that match.")                                                    \
+    X(GITIGNORE, "gitignore", 0, FLAG, NULL, 0, 1, "", AG_FOR(ANALYZE) | AG_FLAG_ONLY, ANALYSIS,        \
+      "Leave out what git would ignore, in directories: by their .gitignore files and the repository's "\
+      "info/exclude.")                                                                                  \
     X(REV, "rev", 0, TEXT, NULL, 1, 1023, "REV", AG_FOR(ANALYZE) | AG_FLAG_ONLY, ANALYSIS,              \
       "Count a git repository's files at this branch, tag or commit (HEAD~1, 1a2b3c4), from its objects; "\
       "nothing is checked out.")                                                                        \
     X(HISTORY, "history", 0, FLAG, NULL, 0, 1, "", AG_FOR(ANALYZE) | AG_FLAG_ONLY, ANALYSIS,            \
       "Tell of a git repository's past too: authors, bus factor, the files that change most, ages.")    \
+    X(SHARDS, "shards", 0, TEXT, "auto", 1, 4, "N|auto", AG_FOR(ANALYZE) | AG_FLAG_ONLY, ANALYSIS,      \
+      "Split each source into so many shards that workers count at once, 1-64; the answer is the same. " \
+      "auto: what the workers have slots for.")                                                         \
+    X(DOWNLOAD, "download", 0, TEXT, NULL, 1, 3800, "DIR", AG_FOR(ANALYZE), ANALYSIS,                   \
+      "Where workers put what a URL brings, and where it stays; run needs it only to keep it.")         \
     X(FORMAT, "format", 0, CHOICE, "table", 0, 0, "table|json|csv", AG_FOR(ANALYZE), ANALYSIS,          \
       "How the answer is printed.")                                                                     \
                                                                                                         \

@@ -243,9 +243,10 @@ static void kill_attempt(loop_t *self, struct wcore_attempt *attempt)
     struct handler *handler = self->config.handlers[attempt->kind];
     struct running *running = attempt->task;
 
-    ag_log_warning("worker", "an attempt has not stopped in its grace",
-                   ag_kv("job", attempt->token.job), ag_kv("kind", handler->kind),
-                   ag_kv("grace_ms", attempt->grace_ms));
+    if (attempt->grace_ms > 0) /* nobody is told of a promise that was not asked for */
+        ag_log_warning("worker", "an attempt has not stopped in its grace",
+                       ag_kv("job", attempt->token.job), ag_kv("kind", handler->kind),
+                       ag_kv("grace_ms", attempt->grace_ms));
     if (running != NULL && handler->kill != NULL)
         handler->kill(handler, &running->task);
 }

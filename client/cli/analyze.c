@@ -1,82 +1,12 @@
 /* argosy analyze: each path becomes one job; its answer is a table, JSON or CSV. */
-#include <errno.h>
-#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "client/cli/amounts.h"
+#include "client/cli/analyze_findings.h"
 #include "client/cli/analyze_history.h"
-#include "client/cli/submission.h"
-#include "common/error.h"
+#include "client/cli/analyze_source.h"
 #include "common/json.h"
-
-struct analyze_source {
-    const struct cli *cli;
-    char *const *paths;
-    bool takes_input; /* one job without a path: what came before it brings the file */
-};
-
-/* ---- jobs
- * -------------------------------------------------------------------------------------------------
- */
-
-/* Absolute, but not resolved further: what is not there is the job's failure, not ours. */
-static bool make_absolute(const char *path, char out[PATH_MAX])
-{
-    char here[PATH_MAX];
-
-    if (realpath(path, out) != NULL)
-        return true;
-    if (path[0] == '/')
-        return snprintf(out, PATH_MAX, "%s", path) < PATH_MAX;
-    return getcwd(here, sizeof here) != NULL &&
-           snprintf(out, PATH_MAX, "%s/%s", here, path) < PATH_MAX;
-}
-
-static int analyze_next(void *arg, struct ag_buffer *payload, struct argosy_error *err)
-{
-    struct analyze_source *self = arg;
-    const ag_options_t *options = self->cli->options;
-    const char *const *exclude = ag_options_list(options, AG_OPT_EXCLUDE, NULL);
-    char path[PATH_MAX];
-    json_t *job, *globs;
-    int rc;
-
-    if (*self->paths == NULL && !self->takes_input)
-        return -1;
-    job = json_pack("{s:s}", "by", ag_options_text(options, AG_OPT_BY));
-    if (*self->paths != NULL) {
-        if (!make_absolute(*self->paths, path)) {
-            json_decref(job);
-            return ag_fail(err, ARGOSY_EINVAL, "%s: %s", *self->paths, strerror(ENAMETOOLONG));
-        }
-        self->paths++;
-        if (json_object_set_new(job, "path", json_string(path)) < 0) {
-            json_decref(job);
-            job = NULL;
-        }
-    }
-    self->takes_input = false;
-    if (job == NULL)
-        return ag_fail(err, ARGOSY_EINVAL, "a path that is not UTF-8");
-    if (ag_options_given(options, AG_OPT_REV))
-        json_object_set_new(job, "rev", json_string(ag_options_text(options, AG_OPT_REV)));
-    if (ag_options_flag(options, AG_OPT_HISTORY))
-        json_object_set_new(job, "history", json_true());
-    globs = json_array();
-    for (; *exclude != NULL; exclude++)
-        json_array_append_new(globs, json_string(*exclude));
-    json_object_set_new(job, "exclude", globs);
-    rc = ag_json_to_msgpack(job, payload) < 0
-             ? ag_fail(err, ARGOSY_ETOOBIG, "a job is larger than 512 KiB")
-             : 1;
-    json_decref(job);
-    return rc;
-}
-
-/* ---- the answer
- * --------------------------------------------------------------------------------------------- */
 
 static const char *const columns[] = {"files", "lines", "code", "comments", "blanks", "bytes"};
 enum { COLUMNS = sizeof columns / sizeof *columns };
@@ -154,6 +84,8 @@ static void print_table(const struct cli *cli, const json_t *result, FILE *out)
         print_row(name_of(row, rows.name), row, width, rows.has_files, out);
     print_row("total", json_object_get(result, "totals"), width, rows.has_files, out);
     print_skipped(result, out);
+    if (!cli->quiet)
+        analyze_print_findings(result, out);
     analyze_print_history(json_object_get(result, "history"), out);
 }
 
@@ -219,21 +151,11 @@ static void print_analysis(const struct cli *cli, const struct argosy_event *eve
 
 int cli_analyze(struct cli *cli)
 {
-    struct analyze_source source = {.cli = cli};
-    char title[256];
-    struct job_source jobs = {
-        .kind = "analyze", .title = title, .next = analyze_next, .arg = &source};
+    struct analyze_source source;
+    int code = analyze_source_open(&source, cli);
 
-    source.paths =
-        ag_options_operands(cli->options) + (ag_options_command(cli->options) == AG_COMMAND_RUN);
-    source.takes_input = source.paths[0] == NULL && ag_options_given(cli->options, AG_OPT_AFTER);
-    if (source.paths[0] == NULL && !source.takes_input)
-        return cli_fail(cli, EXIT_USAGE, "PATH... is missing; --help tells more");
-    if (source.paths[0] == NULL)
-        snprintf(title, sizeof title, "analyze what came before");
-    else if (source.paths[1] == NULL)
-        snprintf(title, sizeof title, "analyze %s", source.paths[0]);
-    else
-        snprintf(title, sizeof title, "analyze");
-    return submission_run(cli, &jobs, print_analysis);
+    if (code == 0)
+        code = submission_run(cli, &source.jobs, print_analysis);
+    analyze_source_close(&source);
+    return code;
 }

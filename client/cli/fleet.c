@@ -91,7 +91,7 @@ static int start_worker(fleet_t *self, uint32_t place, struct argosy_error *err)
     ADD("argosy-worker");
     ADD("--connect"), ADD(self->endpoint);
     ADD("--name"), ADD(name);
-    ADD("--kinds"), ADD(self->config.kind);
+    ADD("--kinds"), ADD(self->config.kinds);
     if (self->config.slots > 0)
         ADD("--slots"), ADD(self->slots);
     ADD("--allow-net"), ADD("any");
@@ -135,7 +135,7 @@ int fleet_start(fleet_t **out, const struct fleet_config *config, struct argosy_
     }
     snprintf(self->endpoint, sizeof self->endpoint, "ipc://%s/broker", self->folder);
     snprintf(self->parent, sizeof self->parent, "%d", (int)getpid());
-    snprintf(self->slots, sizeof self->slots, "%s=%u", config->kind, config->slots);
+    snprintf(self->slots, sizeof self->slots, "%s=%u", config->kinds, config->slots);
     rc = start_broker(self, err);
     for (uint32_t i = 0; i < config->workers && rc == 0; i++)
         rc = start_worker(self, i, err);
@@ -143,6 +143,11 @@ int fleet_start(fleet_t **out, const struct fleet_config *config, struct argosy_
         fleet_stop(&self);
     *out = self;
     return rc;
+}
+
+uint32_t fleet_workers(const fleet_t *self)
+{
+    return self->config.workers;
 }
 
 const char *fleet_endpoint(const fleet_t *self)

@@ -14,8 +14,8 @@ typedef struct fleet fleet_t;
 
 struct fleet_config {
     uint32_t workers;
-    const char *kind;  /* the only one they do */
-    uint32_t slots;    /* of each worker; 0: its default */
+    const char *kinds; /* that they do */
+    uint32_t slots;    /* of each worker, of its only kind; 0: its default */
     const char *level; /* of their logs */
     const char *store; /* of the broker */
     const char *cache; /* of the workers; NULL: none */
@@ -25,6 +25,7 @@ struct fleet_config {
 int fleet_start(fleet_t **out, const struct fleet_config *config, struct argosy_error *err);
 
 const char *fleet_endpoint(const fleet_t *self);
+uint32_t fleet_workers(const fleet_t *self);
 
 /* Now and then: a worker that has died is replaced, within reason. ARGOSY_EIO when it cannot go on.
  */

@@ -83,7 +83,9 @@ int cli_run(struct cli *cli)
     enum ag_command command = ag_command_find(kind, NULL);
     bool is_fetch = command == AG_COMMAND_FETCH;
     struct argosy_error err = {0};
-    struct fleet_config config = {.workers = count_workers(options), .kind = kind};
+    struct fleet_config config = {
+        .workers = count_workers(options),
+        .kinds = command == AG_COMMAND_ANALYZE ? "fetch,analyze" : kind}; /* sources may be URLs */
     uint32_t concurrency = ag_options_whole(options, AG_OPT_CONCURRENCY);
     char cache[PATH_MAX];
     fleet_t *fleet;

@@ -11,6 +11,7 @@
 #include "client/cli/joblog.h"
 #include "client/cli/jobs.h"
 #include "client/cli/progress.h"
+#include "client/cli/splits.h"
 #include "common/clock.h"
 #include "common/duration.h"
 #include "common/json.h"
@@ -194,10 +195,11 @@ struct submission {
     const struct job_source *source;
     print_result_fn *print;
     argosy_batch *batch;
+    struct splits splits;
     struct argosy_job job; /* the same for all but the payload */
     struct ag_retry_policy retry;
     struct ag_buffer payload;
-    bool has_payload, is_sealed, is_detached, is_cancelled, is_over, is_told;
+    bool has_payload, is_sealed, is_detached, is_accepted, is_cancelled, is_over, is_told;
     uint64_t submitted, ended;
     struct argosy_counts counts; /* as we see them: newer than the broker's last word */
     uint64_t running;
@@ -251,6 +253,7 @@ static int open_batch(struct submission *self)
         flags |= ARGOSY_NEWS;
     if (argosy_batch_new(&self->batch, self->cli->client, &group, flags, &err) < 0)
         return cli_fail_with(self->cli, &err);
+    splits_init(&self->splits, self->cli->client, self->batch, self->source, flags);
     return 0;
 }
 
@@ -290,7 +293,8 @@ static int feed(struct submission *self, bool *is_waiting, struct argosy_error *
         self->job.payload_size = self->payload.size;
         if (self->has_keys)
             self->job.key = self->source->key(self->source->arg);
-        rc = argosy_batch_add(self->batch, &self->job, id, err);
+        rc = self->source->parts != NULL ? splits_add(&self->splits, &self->job, id, err)
+                                      : argosy_batch_add(self->batch, &self->job, id, err);
         if (rc == ARGOSY_EAGAIN)
             return 0;
         if (rc < 0)
@@ -449,6 +453,18 @@ static int begin_then(struct submission *self, struct argosy_error *err)
     return rc;
 }
 
+/* Once all of it is at the broker. */
+static void leave_detached(struct submission *self)
+{
+    if (!self->is_detached || !self->is_accepted || !splits_are_accepted(&self->splits))
+        return;
+    if (!ag_options_flag(self->cli->options, AG_OPT_IDS))
+        fprintf(self->cli->out, "%s\n", argosy_batch_id(self->batch));
+    self->is_over = true;
+    if (!argosy_report_is_empty(argosy_batch_report(self->batch)))
+        self->exit_code = EXIT_SOME_FAILED; /* some were refused */
+}
+
 /* The whole batch is at the broker: now something may come after it. */
 static void on_accepted(struct submission *self, const struct argosy_event *event)
 {
@@ -462,13 +478,8 @@ static void on_accepted(struct submission *self, const struct argosy_event *even
         if (self->is_detached)
             return; /* until that is accepted as well */
     }
-    if (!self->is_detached)
-        return;
-    if (!ag_options_flag(self->cli->options, AG_OPT_IDS))
-        fprintf(self->cli->out, "%s\n", argosy_batch_id(self->batch));
-    self->is_over = true;
-    if (!argosy_report_is_empty(argosy_batch_report(self->batch)))
-        self->exit_code = EXIT_SOME_FAILED; /* some were refused */
+    self->is_accepted = true;
+    leave_detached(self);
 }
 
 /* The first of a race that succeeds is all that was asked for. */
@@ -487,10 +498,26 @@ static void on_end(struct submission *self, const struct argosy_event *event)
     self->is_over = event->batch == self->then || self->then == NULL;
 }
 
+static void on_split(struct submission *self, const struct argosy_event *told)
+{
+    if (told->type == ARGOSY_JOB_ENDED)
+        on_job(self, told);
+    if (told->type == ARGOSY_JOB_NEWS && self->cli->json)
+        print_news(self->cli, told);
+    leave_detached(self);
+}
+
 static void on_event(struct submission *self, const struct argosy_event *event)
 {
     struct cli *cli = self->cli;
+    struct argosy_event told;
 
+    if (splits_take(&self->splits, event, &told)) {
+        if (event->type == ARGOSY_JOB_ENDED)
+            self->idle_since = INT64_MAX;
+        on_split(self, &told);
+        return;
+    }
     switch (event->type) {
     case ARGOSY_JOB_ENDED:
         self->idle_since = INT64_MAX;
@@ -549,6 +576,7 @@ static void look_at_signals(struct submission *self)
         self->is_cancelled = true;
         progress_clear(&self->progress);
         cli_say(self->cli, "interrupted: cancelling the batch; again to leave at once");
+        splits_seal(&self->splits);
         argosy_batch_seal(self->batch);
         self->is_sealed = true;
         argosy_batch_cancel(self->batch, NULL);
@@ -604,7 +632,7 @@ int submission_run(struct cli *cli, const struct job_source *source, print_resul
 {
     struct submission self = {
         .cli = cli, .source = source, .print = print, .idle_since = ag_clock_mono_ms()};
-    int code = cli_connect(cli);
+    int code = cli->client == NULL ? cli_connect(cli) : 0;
 
     if (code != 0)
         return code;
@@ -634,6 +662,7 @@ int submission_run(struct cli *cli, const struct job_source *source, print_resul
     }
     if (joblog_close(&self.log, cli) != 0 && code == 0)
         code = EXIT_SOME_FAILED;
+    splits_fini(&self.splits);
     argosy_batch_destroy(&self.then);
     argosy_batch_destroy(&self.batch);
     ag_buffer_free(&self.payload);

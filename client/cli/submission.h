@@ -18,6 +18,14 @@ struct job_source {
     void *arg;
     /* What the job that next() has just made shares a limit by; "" nothing. May be NULL. */
     const char *(*key)(void *arg);
+    /* Of how many parts the job is made that next() has just made; 0: it is done by itself. Else
+     * part() makes each of them: it may change *job, which is what the options say, and sets its
+     * kind, and its payload unless that is `payload` (msgpack); 0 or negative. They are a group,
+     * called parts_title(), in which the job itself comes after all of them. NULL: no job is. */
+    unsigned (*parts)(void *arg);
+    int (*part)(void *arg, unsigned index, struct argosy_job *job, struct ag_buffer *payload,
+                struct argosy_error *err);
+    const char *(*parts_title)(void *arg);
     /* Told of every job that has ended; returns how many bytes it has brought, for the progress
      * line. May be NULL. */
     uint64_t (*ended)(void *arg, const struct argosy_event *event);

@@ -194,6 +194,12 @@ json_int_t stage_number(const json_t *json, const char *outer, const char *inner
 
 struct outcome stage_analyze(const char *path, const char *cache, const char *json)
 {
+    return stage_analyze_inputs(path, cache, json, (struct ag_bytes){0});
+}
+
+struct outcome stage_analyze_inputs(const char *path, const char *cache, const char *json,
+                                    struct ag_bytes inputs)
+{
     const char *roots_list[] = {stage_folder};
     char kept[128], full[256];
     struct analyze_roots roots = {.paths = roots_list, .count = 1, .languages = stage_languages};
@@ -213,7 +219,7 @@ struct outcome stage_analyze(const char *path, const char *cache, const char *js
     }
     assert_ok(ag_json_to_msgpack(payload, &buffer));
     json_decref(payload);
-    analyze_run(ag_buffer_bytes(&buffer), (struct ag_bytes){0}, &roots, &watch, &outcome);
+    analyze_run(ag_buffer_bytes(&buffer), inputs, &roots, &watch, &outcome);
     ag_buffer_free(&buffer);
     return outcome;
 }

@@ -32,6 +32,10 @@ void stage_make_repository(const char *name, unsigned seed, unsigned commits);
 /* One job; `json` is its payload without the path, which is below the folder. */
 struct outcome stage_analyze(const char *path, const char *cache, const char *json);
 
+/* One that gets what others have made: `inputs` as ag_proto_append_input() puts them together. */
+struct outcome stage_analyze_inputs(const char *path, const char *cache, const char *json,
+                                    struct ag_bytes inputs);
+
 /* The same, for one that must succeed without a word: its result. */
 json_t *stage_result(const char *path, const char *cache, const char *json);
 

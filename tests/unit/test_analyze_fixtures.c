@@ -263,11 +263,11 @@ static void letters_and_line_ends_are_told(void **state)
     assert_int_equal(number(encodings, "utf16"), 2);
     assert_int_equal(number(encodings, "latin1"), 1);
     assert_int_equal(number(encodings, "utf8"), files - 3);
-    assert_int_equal(number(ends, "crlf"), 5);
+    assert_int_equal(number(ends, "crlf"), 6);
     assert_int_equal(number(ends, "cr"), 1);
-    assert_int_equal(number(ends, "none"), 2);
-    assert_int_equal(number(ends, "lf"), files - 8);
-    assert_int_equal(number(ends, "unfinished"), 4);
+    assert_int_equal(number(ends, "none"), 3);
+    assert_int_equal(number(ends, "lf"), files - 10);
+    assert_int_equal(number(ends, "unfinished"), 14);
 }
 
 int main(void)

@@ -266,6 +266,10 @@ static void what_is_no_revision_is_said(void **state)
     make_small("r");
     stage_run("mkdir plain && git init -q -b main empty && git init -q --bare -b main empty.git");
     stage_fails("r", "{\"rev\":\"nosuch\"}", "analyze.git", "'nosuch' is no revision here");
+    stage_fails("r", "{\"rev\":\"HEAD\",\"gitignore\":true}", "rejected.payload",
+                "for directories");
+    stage_fails("r", "{\"history\":true,\"gitignore\":true}", "rejected.payload",
+                "for directories");
     stage_fails("r", "{\"rev\":\"HEAD~5\"}", "analyze.git", "HEAD~5");
     stage_fails("r", "{\"rev\":\"HEAD:a.c\"}", "analyze.git", "no commit");
     stage_fails("r", "{\"rev\":\"main..main\"}", "analyze.git", "main..main");
@@ -364,8 +368,9 @@ static void a_repository_of_somebody_else_needs_to_be_called_safe(void **state)
  * ------------------------------------------------------------------------------------------------
  */
 
-/* The rest is counted; `count` leaves say analyze.git, the first with this path. */
-static void assert_leaf(const char *repository, const char *path, size_t count, json_int_t files)
+/* The rest is counted; of `count` leaves the first has this type and path. */
+static void assert_leaf_of(const char *type, const char *repository, const char *path, size_t count,
+                           json_int_t files)
 {
     struct outcome outcome = stage_analyze(repository, "cache", "{\"rev\":\"HEAD\"}");
     json_t *error, *result, *leaves, *leaf;
@@ -377,13 +382,18 @@ static void assert_leaf(const char *repository, const char *path, size_t count, 
     leaves = json_object_get(error, "errors");
     leaf = json_array_get(leaves, 0);
     assert_int_equal(json_array_size(leaves), count);
-    assert_string_equal(json_string_value(json_object_get(leaf, "type")), "analyze.git");
+    assert_string_equal(json_string_value(json_object_get(leaf, "type")), type);
     if (path != NULL)
         assert_string_equal(json_string_value(json_object_get(leaf, "subject")), path);
     assert_int_equal(stage_number(result, "totals", "files"), files);
     json_decref(error);
     json_decref(result);
     outcome_fini(&outcome);
+}
+
+static void assert_leaf(const char *repository, const char *path, size_t count, json_int_t files)
+{
+    assert_leaf_of("analyze.git", repository, path, count, files);
 }
 
 /* The file of a loose object. */
@@ -426,7 +436,7 @@ static void a_damaged_directory_is_a_leaf(void **state)
     stage_run("printf '100644 ok.c\\0aaaaaaaaaaaaaaaaaaaa100644 broken' > tree && cd r && "
               "id=$(git hash-object --literally -t tree -w ../tree) && "
               "git update-ref refs/heads/main $(git commit-tree -m x $id)");
-    assert_leaf("r", "ok.c", 2, 0);
+    assert_leaf("r", ".", 2, 0); /* and ok.c, which is not there */
 }
 
 /* A made-up object in one repository says nothing about the same id in another. */
@@ -523,8 +533,8 @@ static void hostile_names_are_only_names(void **state)
 static void deep_and_long_paths_have_an_end(void **state)
 {
     struct ag_buffer tree = ag_buffer_empty(1 << 16);
+    char name[301], path[4200] = "d";
     uint8_t id[REPO_ID_BYTES];
-    char name[301];
 
     (void)state;
     make_small("r");
@@ -536,7 +546,9 @@ static void deep_and_long_paths_have_an_end(void **state)
         write_tree(&tree, id);
     }
     commit_tree(id);
-    assert_leaf("r", NULL, 1, 0);
+    for (int i = 1; i < 256; i++)
+        strcat(path, "/d");
+    assert_leaf_of("analyze.limit", "r", path, 1, 0);
     memset(name, 'n', sizeof name - 1);
     name[sizeof name - 1] = '\0';
     stage_run("rm -rf r cache");
@@ -557,7 +569,10 @@ static void deep_and_long_paths_have_an_end(void **state)
         }
     }
     commit_tree(id);
-    assert_leaf("r", NULL, 1, 0);
+    strcpy(path, name);
+    for (int i = 1; i < 13; i++)
+        strcat(strcat(path, "/"), name);
+    assert_leaf_of("analyze.limit", "r", path, 1, 0);
     ag_buffer_free(&tree);
 }
 

@@ -657,8 +657,8 @@ static void hostile_names_are_leaves_and_the_rest_is_counted(void **state)
     assert_int_equal(leaves(&answer), 4);
     assert_string_equal(leaf(&answer, 0, "subject"), "../../a.c");
     assert_string_equal(leaf(&answer, 1, "type"), "analyze.archive");
-    assert_string_equal(leaf(&answer, 2, "type"), "analyze.limit");
-    assert_string_equal(leaf(&answer, 3, "subject"), "C:\\e.c");
+    assert_string_equal(leaf(&answer, 2, "subject"), "C:\\e.c");
+    assert_string_equal(leaf(&answer, 3, "type"), "analyze.limit");
     answer_fini(&answer);
 }
 

@@ -9,40 +9,27 @@
 #include "common/error.h"
 #include "common/limits.h"
 #include "common/list.h"
-#include "common/proto.h"
-#include "common/wire.h"
 #include "worker/analyze/findings.h"
 #include "worker/analyze/history.h"
-#include "worker/analyze/pack.h"
+#include "worker/analyze/parts.h"
 #include "worker/analyze/revision.h"
 #include "worker/analyze/source_git.h"
+#include "worker/analyze/troubles.h"
+#include "worker/analyze/wish.h"
 
-enum {
-    TROUBLES_TOLD = 64, /* files that are named in the error; the rest is counted */
-    EXCLUDES_MAX = 256,
-    QUIET_MS = 500 /* the loop tells of nobody's progress before */
-};
-
-/* What a payload asks for. */
-struct wish {
-    char path[SOURCE_PATH_MAX];
-    char rev[REPO_REV_BYTES_MAX]; /* empty: none was named */
-    bool history;
-    enum tally_by by;
-    char *exclude[EXCLUDES_MAX];
-    size_t exclude_count;
-};
+enum { QUIET_MS = 500 }; /* the loop tells of nobody's progress before */
 
 /* One job at work. */
 struct analysis {
+    const struct wish *wish;
+    struct shard shard; /* of what can be split */
     languages_t *languages;
     inspector_t *inspector;
     struct inspected inspected; /* the file in hand */
     findings_t *findings;
     tally_t *tally;
     struct ag_buffer content;
-    struct ag_buffer troubles; /* leaves, packed */
-    uint64_t troubles_count;
+    struct troubles troubles;
     struct source *source;
     struct revision revision; /* of a repository; no repository without it */
     struct ag_buffer history; /* packed */
@@ -51,149 +38,14 @@ struct analysis {
     uint64_t begun, files_total; /* files_total 0: not known */
 };
 
-/* ---- the payload
- * ------------------------------------------------------------------------------------- */
-
-static bool read_exclude(struct wish *wish, struct ag_reader *reader)
-{
-    uint32_t count = ag_read_array(reader);
-
-    if (reader->failed || count > EXCLUDES_MAX)
-        return false;
-    for (uint32_t i = 0; i < count; i++) {
-        struct ag_bytes glob = ag_read_text(reader, SOURCE_PATH_MAX);
-
-        if (reader->failed || glob.size == 0)
-            return false;
-        wish->exclude[i] = strndup((const char *)glob.data, glob.size);
-        if (wish->exclude[i] == NULL)
-            return false;
-        wish->exclude_count = i + 1;
-    }
-    return true;
-}
-
-static bool read_by(struct wish *wish, struct ag_reader *reader)
-{
-    struct ag_bytes by = ag_read_text(reader, 16);
-
-    if (ag_bytes_are(by, "language"))
-        wish->by = BY_LANGUAGE;
-    else if (ag_bytes_are(by, "file"))
-        wish->by = BY_FILE;
-    else if (ag_bytes_are(by, "dir"))
-        wish->by = BY_DIR;
-    else
-        return false;
-    return !reader->failed;
-}
-
-static bool read_path(struct wish *wish, struct ag_reader *reader)
-{
-    struct ag_bytes path = ag_read_text(reader, SOURCE_PATH_MAX - 1);
-
-    if (reader->failed || path.size == 0 || path.data[0] != '/' ||
-        memchr(path.data, '\0', path.size) != NULL)
-        return false;
-    memcpy(wish->path, path.data, path.size);
-    wish->path[path.size] = '\0';
-    return true;
-}
-
-static bool read_rev(struct wish *wish, struct ag_reader *reader)
-{
-    struct ag_bytes rev = ag_read_text(reader, sizeof wish->rev - 1);
-
-    if (reader->failed || rev.size == 0 || memchr(rev.data, '\0', rev.size) != NULL)
-        return false;
-    memcpy(wish->rev, rev.data, rev.size);
-    wish->rev[rev.size] = '\0';
-    return true;
-}
-
-/* NULL, or what is wrong. */
-static const char *read_wish(struct wish *wish, struct ag_bytes payload)
-{
-    struct ag_reader reader = ag_reader_of(payload);
-    uint32_t pairs;
-
-    if (ag_wire_check(payload, AG_WIRE_DEPTH_MAX, AG_BODY_OBJECTS_MAX) < 0)
-        return "the payload is not msgpack";
-    pairs = ag_read_map(&reader);
-    for (uint32_t i = 0; i < pairs && !reader.failed; i++) {
-        struct ag_bytes key = ag_read_text(&reader, AG_NAME_BYTES_MAX);
-
-        if (ag_bytes_are(key, "path")) {
-            if (!read_path(wish, &reader))
-                return "'path' must be an absolute path";
-        } else if (ag_bytes_are(key, "by")) {
-            if (!read_by(wish, &reader))
-                return "'by' must be language, file or dir";
-        } else if (ag_bytes_are(key, "exclude")) {
-            if (!read_exclude(wish, &reader))
-                return "'exclude' must be a list of at most 256 patterns";
-        } else if (ag_bytes_are(key, "rev")) {
-            if (!read_rev(wish, &reader))
-                return "'rev' must be a branch, a tag or a commit";
-        } else if (ag_bytes_are(key, "history")) {
-            wish->history = ag_read_bool(&reader);
-        } else {
-            ag_read_skip(&reader);
-        }
-    }
-    if (reader.failed)
-        return "the payload must be a map with text keys";
-    return NULL;
-}
-
-/* The file that a fetch before it has written. */
-static void take_input(struct wish *wish, struct ag_bytes inputs)
-{
-    struct proto_input input;
-    struct ag_reader reader;
-    uint32_t pairs;
-
-    if (wish->path[0] != '\0' || !ag_proto_next_input(&inputs, &input) ||
-        ag_wire_check(input.result, AG_WIRE_DEPTH_MAX, AG_BODY_OBJECTS_MAX) < 0)
-        return;
-    reader = ag_reader_of(input.result);
-    pairs = ag_read_map(&reader);
-    for (uint32_t i = 0; i < pairs && !reader.failed; i++) {
-        struct ag_bytes key = ag_read_text(&reader, AG_NAME_BYTES_MAX);
-
-        if (ag_bytes_are(key, "file"))
-            read_path(wish, &reader);
-        else
-            ag_read_skip(&reader);
-    }
-}
-
-static void wish_fini(struct wish *wish)
-{
-    for (size_t i = 0; i < wish->exclude_count; i++)
-        free(wish->exclude[i]);
-}
-
 /* ---- one file
  * ------------------------------------------------------------------------------------------ */
 
-static void put_leaf(struct ag_buffer *out, const char *type, const char *message,
-                     const char *subject)
-{
-    msgpack_packer packer;
-
-    msgpack_packer_init(&packer, out, ag_buffer_write);
-    msgpack_pack_map(&packer, 4);
-    pack_text(&packer, "type", type);
-    pack_text(&packer, "message", message);
-    pack_text(&packer, "subject", subject);
-    msgpack_pack_str_with_body(&packer, "retryable", 9);
-    msgpack_pack_false(&packer);
-}
-
 /* What a source could not do, as the type of a failure. */
-static const char *type_of(int code)
+static const char *type_of(const struct analysis *self, int code)
 {
+    if (self->revision.repo != NULL && code != ARGOSY_ETOOBIG)
+        return "analyze.git";
     switch (code) {
     case ARGOSY_ENOTFOUND:
         return "analyze.source.missing";
@@ -211,10 +63,15 @@ static int on_trouble(void *arg, const char *path, const struct argosy_error *er
 {
     struct analysis *self = arg;
 
-    if (self->troubles_count++ < TROUBLES_TOLD)
-        put_leaf(&self->troubles, self->revision.repo != NULL ? "analyze.git" : type_of(err->code),
-                 err->message, path);
-    return 0;
+    return troubles_add(&self->troubles, path, type_of(self, err->code), err->message);
+}
+
+/* The same of what all shards meet: one of them tells it. */
+static int on_walk_trouble(void *arg, const char *path, const struct argosy_error *err)
+{
+    const struct analysis *self = arg;
+
+    return shard_is_first(&self->shard) ? on_trouble(arg, path, err) : 0;
 }
 
 /* The files are counted when the job has turned out to be a long one: another walk, but without
@@ -283,24 +140,37 @@ static int take_file(struct analysis *self, const struct source_file *file)
     return rc;
 }
 
+/* Not counted, which is told once: by the first shard, unless another one has the file. */
+static int skip(struct analysis *self, enum tally_skip why)
+{
+    if (shard_is_first(&self->shard))
+        tally_skip(self->tally, why);
+    return 0;
+}
+
 static int on_file(void *arg, const struct source_file *file)
 {
     struct analysis *self = arg;
-    enum tally_skip why = file->is_submodule ? SKIP_SUBMODULE : SKIP_VENDORED;
-    bool wanted = !file->is_submodule && !file->is_vendored &&
-                  inspect_name(self->inspector, file->name, &why);
+    struct argosy_error err = {0};
+    enum tally_skip why;
     int rc;
 
     note_progress(self);
-    if (wanted && file->size > SOURCE_FILE_BYTES_MAX) {
-        wanted = false;
-        why = SKIP_TOO_LARGE;
-    }
-    if (!wanted) {
-        tally_skip(self->tally, why);
-        return 0;
-    }
-    rc = inspect(self, file);
+    if (file->is_submodule)
+        return skip(self, SKIP_SUBMODULE);
+    if (file->is_ignored)
+        return skip(self, SKIP_IGNORED);
+    if (file->is_vendored)
+        return skip(self, SKIP_VENDORED);
+    if (!inspect_name(self->inspector, file->name, &why))
+        return skip(self, why);
+    if (file->size > SOURCE_FILE_BYTES_MAX)
+        return skip(self, SKIP_TOO_LARGE);
+    rc = shard_holds(&self->shard, file, &err);
+    if (rc < 0)
+        return on_walk_trouble(self, file->path, &err);
+    if (rc > 0)
+        rc = inspect(self, file);
     return rc > 0 ? take_file(self, file) : rc;
 }
 
@@ -349,75 +219,62 @@ static char *resolve(const struct wish *wish, const struct analyze_roots *roots,
         outcome_fail(outcome,
                      errno == ENOENT || errno == ENOTDIR ? "analyze.source.missing"
                                                          : "analyze.source.denied",
-                     false, wish->path, "%s", strerror(errno));
+                     false, wish_source(wish), "%s", strerror(errno));
         return NULL;
     }
     if (analyze_may_read(roots, real))
         return real;
-    outcome_fail(outcome, "analyze.source.denied", false, wish->path,
+    outcome_fail(outcome, "analyze.source.denied", false, wish_source(wish),
                  "not below a directory that this worker may read; its --root option names them");
     free(real);
     return NULL;
 }
 
-static void pack_troubles(struct analysis *self, struct ag_buffer *out)
+/* The result, with what could not be read beside it. */
+static void tell(const struct analysis *self, const struct tally_heading *heading,
+                 struct outcome *outcome)
 {
-    uint64_t told = self->troubles_count < TROUBLES_TOLD ? self->troubles_count : TROUBLES_TOLD;
-    char text[128];
-    msgpack_packer packer;
-
-    if (self->troubles_count == 0)
-        return;
-    *out = ag_buffer_empty(AG_RESULT_BYTES_MAX);
-    msgpack_packer_init(&packer, out, ag_buffer_write);
-    msgpack_pack_map(&packer, 3);
-    snprintf(text, sizeof text, "%llu of %llu files could not be read",
-             (unsigned long long)self->troubles_count,
-             (unsigned long long)(self->troubles_count + tally_files(self->tally)));
-    pack_text(&packer, "message", text);
-    msgpack_pack_str_with_body(&packer, "errors", 6);
-    msgpack_pack_array(&packer, told);
-    ag_buffer_append(out, self->troubles.data, self->troubles.size);
-    msgpack_pack_str_with_body(&packer, "notes", 5);
-    msgpack_pack_array(&packer, self->troubles_count > told);
-    if (self->troubles_count > told) {
-        snprintf(text, sizeof text, "%llu more are not listed",
-                 (unsigned long long)(self->troubles_count - told));
-        msgpack_pack_str_with_body(&packer, text, strlen(text));
-    }
-}
-
-static void conclude(struct analysis *self, int rc, const struct wish *wish,
-                     struct outcome *outcome)
-{
-    const struct tally_heading heading = {
-        .source = wish->path,
-        .revision = self->revision.repo != NULL ? self->revision.commit.hex : NULL,
-        .history = ag_buffer_bytes(&self->history)};
-
-    if (rc == ARGOSY_ESTATE) {
-        outcome_fail(outcome, "cancelled", false, wish->path, "stopped before its end");
-        return;
-    }
-    if (rc == ARGOSY_ETOOBIG && self->revision.repo != NULL) {
-        outcome_fail(outcome, "analyze.limit", false, wish->path, "more than %d files",
-                     SOURCE_GIT_ENTRIES_MAX);
-        return;
-    }
-    if (rc < 0 || self->history.failed) {
-        outcome_fail(outcome, "handler.memory", true, wish->path, "the worker has no memory left");
-        return;
-    }
     outcome->result = ag_buffer_empty(AG_RESULT_BYTES_MAX / 8 * 7);
-    tally_pack(self->tally, &heading, self->findings, &outcome->result);
+    tally_pack(self->tally, heading, self->findings, &outcome->result);
     if (outcome->result.failed) {
-        outcome_fail(outcome, "analyze.limit", false, wish->path,
+        outcome_fail(outcome, "analyze.limit", false, heading->source,
                      "the answer is larger than 7 MiB: ask --by language, or leave directories "
                      "out with --exclude");
         return;
     }
-    pack_troubles(self, &outcome->error);
+    if (heading->part.data == NULL) /* else its merge tells them */
+        troubles_pack_error(&self->troubles, tally_files(self->tally), &outcome->error);
     outcome->succeeded = true;
+}
+
+static void conclude(const struct analysis *self, int rc, struct outcome *outcome)
+{
+    const struct wish *wish = self->wish;
+    struct tally_heading heading = {
+        .source = wish_source(wish),
+        .revision = self->revision.repo != NULL ? self->revision.commit.hex : NULL,
+        .history = ag_buffer_bytes(&self->history)};
+    struct ag_buffer part = ag_buffer_empty(1 << 20);
+
+    if (rc == ARGOSY_ESTATE) {
+        outcome_fail(outcome, "cancelled", false, wish_source(wish), "stopped before its end");
+        return;
+    }
+    if (rc == ARGOSY_ETOOBIG && self->revision.repo != NULL) {
+        outcome_fail(outcome, "analyze.limit", false, wish_source(wish), "more than %d files",
+                     SOURCE_GIT_ENTRIES_MAX);
+        return;
+    }
+    if (rc < 0 || self->history.failed) {
+        outcome_fail(outcome, "handler.memory", true, wish_source(wish),
+                     "the worker has no memory left");
+        return;
+    }
+    if (wish->shard.of > 0)
+        parts_pack(&wish->shard, &self->troubles, &part);
+    heading.part = ag_buffer_bytes(&part);
+    tell(self, &heading, outcome);
+    ag_buffer_free(&part);
 }
 
 /* Everything that counts; false when memory is short. */
@@ -442,7 +299,7 @@ static void destroy_counting(struct analysis *self)
 }
 
 /* A repository's past. Its progress is the job's: counting the files afterwards is short. */
-static int tell_history(struct analysis *self, const struct wish *wish, struct outcome *outcome)
+static int tell_history(struct analysis *self, struct outcome *outcome)
 {
     struct argosy_error err = {0};
     struct history_task task = {.repo = self->revision.repo,
@@ -456,23 +313,24 @@ static int tell_history(struct analysis *self, const struct wish *wish, struct o
     int rc;
 
     if (self->revision.inside[0] != '\0') {
-        outcome_fail(outcome, "analyze.git", false, wish->path,
+        outcome_fail(outcome, "analyze.git", false, wish_source(self->wish),
                      "history is that of a whole repository: name its top directory");
         return 0;
     }
     self->count_at = INT64_MAX;
     rc = history_run(&task, &self->history, &err);
     if (rc == ARGOSY_ETOOBIG && err.code != 0) {
-        outcome_fail(outcome, "analyze.limit", false, wish->path, "%s", err.message);
+        outcome_fail(outcome, "analyze.limit", false, wish_source(self->wish), "%s", err.message);
         return 0;
     }
     return rc;
 }
 
-static int open_repository(struct analysis *self, const struct wish *wish, const char *path,
+static int open_repository(struct analysis *self, const char *path,
                            const struct analyze_roots *roots, const struct source_options *options,
                            struct outcome *outcome)
 {
+    const struct wish *wish = self->wish;
     struct argosy_error err = {0};
     int rc = revision_open(&self->revision, path, wish->rev[0] != '\0' ? wish->rev : NULL, roots,
                            self->languages, &err);
@@ -480,26 +338,35 @@ static int open_repository(struct analysis *self, const struct wish *wish, const
     if (rc == 0)
         rc = source_git_new(&self->source, self->revision.repo, &self->revision.commit,
                             self->revision.inside, options, &err);
-    if (rc == 0 && wish->history)
-        return tell_history(self, wish, outcome);
+    if (rc == 0 && wish->history && shard_is_first(&self->shard))
+        return tell_history(self, outcome);
     if (rc < 0 && rc != ARGOSY_ENOMEM) {
-        outcome_fail(outcome, "analyze.git", false, wish->path, "%s", err.message);
+        outcome_fail(outcome, "analyze.git", false, wish_source(wish), "%s", err.message);
         return 0;
     }
     return rc;
 }
 
-static int open_other(struct analysis *self, const struct wish *wish, const char *path,
-                      const struct source_options *options, struct outcome *outcome)
+/* What is asked for would be told wrongly without a word. */
+static void refuse_gitignore(const struct wish *wish, struct outcome *outcome)
+{
+    outcome_fail(outcome, "rejected.payload", false, wish_source(wish),
+                 "analyze: 'gitignore' is for directories, not for commits and archives");
+}
+
+static int open_other(struct analysis *self, const char *path, const struct source_options *options,
+                      struct outcome *outcome)
 {
     struct argosy_error err = {0};
     int rc = source_archive_new(&self->source, path, options, &err);
 
-    if (rc == 0 && self->source == NULL)
+    if (self->source != NULL && self->wish->gitignore)
+        refuse_gitignore(self->wish, outcome);
+    else if (rc == 0 && self->source == NULL)
         rc = source_dir_new(&self->source, path, options, &err);
     if (rc == 0 || rc == ARGOSY_ESTATE || rc == ARGOSY_ENOMEM)
         return rc;
-    outcome_fail(outcome, type_of(rc), false, wish->path, "%s", err.message);
+    outcome_fail(outcome, type_of(self, rc), false, wish_source(self->wish), "%s", err.message);
     return 0;
 }
 
@@ -509,38 +376,99 @@ static bool is_of_git(const struct wish *wish, const char *path)
     return wish->rev[0] != '\0' || wish->history || repo_is_bare(path);
 }
 
-static void analyze(const struct wish *wish, const char *path, const struct analyze_roots *roots,
-                    const struct analyze_watch *watch, struct outcome *outcome)
+/* A stream is the first shard's alone: the others would have to unpack all of it as well. */
+static int walk(struct analysis *self)
 {
-    struct analysis self = {.content =
-                                ag_buffer_empty(SOURCE_FILE_BYTES_MAX + 2 * SOURCE_READ_BYTES),
-                            .troubles = ag_buffer_empty(1 << 20),
-                            .history = ag_buffer_empty(1 << 20),
-                            .watch = watch,
-                            .count_at = ag_clock_mono_ms() + watch->quiet_ms};
-    struct source_options options = {.exclude = (const char *const *)wish->exclude,
-                                     .exclude_count = wish->exclude_count,
-                                     .stop = watch->stop};
-    struct source_visitor visitor = {.file = on_file, .trouble = on_trouble, .arg = &self};
-    int rc = ARGOSY_ENOMEM;
+    struct source_visitor visitor = {.file = on_file, .trouble = on_walk_trouble, .arg = self};
 
-    if (make_counting(&self, roots, wish->by))
-        rc = is_of_git(wish, path) ? open_repository(&self, wish, path, roots, &options, outcome)
-                                   : open_other(&self, wish, path, &options, outcome);
-    if (self.revision.recall != NULL) {
+    if (self->source->is_stream && !shard_is_first(&self->shard))
+        return 0;
+    if (self->source->is_stream)
+        self->shard.of = 1;
+    if (self->revision.recall != NULL && self->shard.of <= 1) { /* a shard sees no whole folder */
         visitor.enter = on_enter;
         visitor.leave = on_leave;
     }
+    return self->source->each(self->source, &visitor);
+}
+
+static int open_source(struct analysis *self, const char *path, const struct analyze_roots *roots,
+                       struct outcome *outcome)
+{
+    const struct wish *wish = self->wish;
+    struct source_options options = {.exclude = (const char *const *)wish->exclude,
+                                     .exclude_count = wish->exclude_count,
+                                     .stop = self->watch->stop,
+                                     .ignore_below = wish->gitignore ? roots : NULL};
+    bool is_git = is_of_git(wish, path);
+
+    if (is_git && wish->gitignore) {
+        refuse_gitignore(wish, outcome);
+        return 0;
+    }
+    return is_git ? open_repository(self, path, roots, &options, outcome)
+                  : open_other(self, path, &options, outcome);
+}
+
+static void count(struct analysis *self, const char *path, const struct analyze_roots *roots,
+                  struct outcome *outcome)
+{
+    int rc = open_source(self, path, roots, outcome);
+
     if (rc == 0 && outcome->type[0] == '\0')
-        rc = self.source->each(self.source, &visitor);
+        rc = walk(self);
     if (outcome->type[0] == '\0')
-        conclude(&self, rc, wish, outcome);
-    if (self.source != NULL)
-        self.source->destroy(&self.source);
-    revision_close(&self.revision);
+        conclude(self, rc, outcome);
+    if (self->source != NULL)
+        self->source->destroy(&self->source);
+    revision_close(&self->revision);
+}
+
+/* Nothing is read but what the shards have told. */
+static void merge(struct analysis *self, struct ag_bytes inputs, struct outcome *outcome)
+{
+    struct parts parts = {
+        .tally = self->tally, .findings = self->findings, .troubles = &self->troubles};
+    struct argosy_error err = {0};
+    int rc = parts_merge(&parts, inputs, &err);
+
+    if (rc == ARGOSY_ENOMEM)
+        conclude(self, rc, outcome);
+    else if (rc < 0)
+        outcome_fail(outcome, "analyze.shards", false,
+                     wish_source(self->wish)[0] != '\0' ? wish_source(self->wish) : NULL, "%s",
+                     err.message);
+    else
+        tell(self,
+             &(struct tally_heading){
+                 .source = parts.source, .revision = parts.revision, .history = parts.history},
+             outcome);
+    parts_fini(&parts);
+}
+
+static void analyze(const struct wish *wish, struct ag_bytes inputs,
+                    const struct analyze_roots *roots, const struct analyze_watch *watch,
+                    struct outcome *outcome)
+{
+    struct analysis self = {.wish = wish,
+                            .shard = wish->shard,
+                            .content =
+                                ag_buffer_empty(SOURCE_FILE_BYTES_MAX + 2 * SOURCE_READ_BYTES),
+                            .history = ag_buffer_empty(1 << 20),
+                            .watch = watch,
+                            .count_at = ag_clock_mono_ms() + watch->quiet_ms};
+    char *path = wish->merge ? NULL : resolve(wish, roots, outcome);
+
+    if ((path != NULL || wish->merge) && !make_counting(&self, roots, wish->by))
+        conclude(&self, ARGOSY_ENOMEM, outcome);
+    else if (wish->merge)
+        merge(&self, inputs, outcome);
+    else if (path != NULL)
+        count(&self, path, roots, outcome);
+    free(path);
     destroy_counting(&self);
+    troubles_fini(&self.troubles);
     ag_buffer_free(&self.content);
-    ag_buffer_free(&self.troubles);
     ag_buffer_free(&self.history);
 }
 
@@ -549,24 +477,17 @@ void analyze_run(struct ag_bytes payload, struct ag_bytes inputs, const struct a
 {
     struct wish *wish = calloc(1, sizeof *wish);
     const char *wrong;
-    char *path = NULL;
 
     if (wish == NULL) {
         outcome_fail(outcome, "handler.memory", true, NULL, "the worker has no memory left");
         return;
     }
-    wrong = read_wish(wish, payload);
-    take_input(wish, inputs);
-    if (wrong == NULL && wish->path[0] == '\0')
-        wrong = "'path' is missing";
+    wrong = wish_read(wish, payload, inputs);
     if (wrong != NULL)
-        outcome_fail(outcome, "rejected.payload", false, wish->path[0] ? wish->path : NULL,
-                     "analyze: %s", wrong);
+        outcome_fail(outcome, "rejected.payload", false,
+                     wish_source(wish)[0] != '\0' ? wish_source(wish) : NULL, "analyze: %s", wrong);
     else
-        path = resolve(wish, roots, outcome);
-    if (path != NULL)
-        analyze(wish, path, roots, watch, outcome);
-    free(path);
+        analyze(wish, inputs, roots, watch, outcome);
     wish_fini(wish);
     free(wish);
 }

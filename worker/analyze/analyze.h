@@ -38,8 +38,9 @@ struct analyze_watch {
     uint32_t quiet_ms;      /* a job that ends before that does not count them */
 };
 
-/* One job: payload {"path", "by", "exclude", "rev", "history"}; without a path the file that the
- * first of its inputs has made ("file" of its result). Fills the outcome. */
+/* One job: payload {"path", "by", "exclude", "rev", "history", "gitignore", "shard", "merge"};
+ * without a path the file that the first of its inputs has made ("file" of its result); a merge is
+ * that of its inputs. Fills the outcome. */
 void analyze_run(struct ag_bytes payload, struct ag_bytes inputs, const struct analyze_roots *roots,
                  const struct analyze_watch *watch, struct outcome *outcome);
 

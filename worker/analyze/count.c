@@ -6,7 +6,6 @@
 
 #include "common/assert.h"
 #include "worker/analyze/text.h"
-#include "worker/analyze/words.h"
 
 /* Templates inside templates; deeper ones are read as one. */
 enum { TEMPLATE_DEPTH_MAX = 32 };
@@ -26,6 +25,10 @@ struct counter {
     struct words marks;    /* what is looked for in comments */
     struct heard heard[HEARD_MAX];
     bool no_memory; /* a part could not be counted */
+    /* For count_find_in_comments(), NULL otherwise. */
+    const struct words *sought;
+    const uint8_t *sought_end;
+    bool is_found;
 };
 
 /* ---- comments ----------------------------------------------------------------------------------
@@ -271,6 +274,21 @@ static size_t run_string(struct text *self, const struct token *token, size_t at
 /* ---- code --------------------------------------------------------------------------------------
  */
 
+/* [from, to) was a comment, and somebody asked what stands in comments. */
+static void note_sought(const struct text *self, size_t from, size_t to)
+{
+    counter_t *counter = self->counter;
+    const uint8_t *data = self->scan.data;
+    unsigned which;
+
+    if (data + from >= counter->sought_end)
+        return;
+    if (data + to > counter->sought_end)
+        to = (size_t)(counter->sought_end - data);
+    if (words_find(counter->sought, data, from, to, self->scan.size, &which) < to)
+        counter->is_found = true;
+}
+
 /* [from, to) was a comment. */
 static void note_marks(struct text *self, size_t from, size_t to)
 {
@@ -311,7 +329,9 @@ static size_t run_token(struct text *self, const struct token *token, size_t at)
     else
         behind = run_string(self, token, behind, is_comment);
     self->last = token->kind == TOKEN_STRING ? behind - 1 : last;
-    if (is_comment)
+    if (is_comment && self->counter->sought != NULL)
+        note_sought(self, at, behind);
+    else if (is_comment)
         note_marks(self, at, behind);
     return behind;
 }
@@ -430,6 +450,9 @@ static void run_all(struct text *self, struct counts *counts)
     struct counts more;
 
     run(self, 0);
+    /* A last line without a newline is one too, unless the part that it belongs to has it. */
+    if (self->scan.size > self->part_end && self->scan.data[self->scan.size - 1] != '\n')
+        scan_end_line(&self->scan);
     more = (struct counts){.code = lines[LINE_CODE] + lines[LINE_CODE | LINE_COMMENT],
                            .comments = lines[LINE_COMMENT],
                            .blanks = lines[LINE_BLANK],
@@ -455,6 +478,7 @@ bool text_count_part(struct text *self, const struct language *language, size_t 
     scan_init(&part.scan, self->scan.data + from, to - from);
     run_all(&part, counts);
     self->parts_bytes += to - from;
+    self->part_end = to;
     return true;
 }
 
@@ -511,10 +535,11 @@ int count_parts(counter_t *self, const struct language *language, struct ag_byte
         text = ag_bytes_of(text.data + BOM_BYTES, text.size - BOM_BYTES);
         counts->bytes = BOM_BYTES;
     }
-    /* A line ends with a newline, as wc -l has it: what stands behind the last one is none. */
     scan_init(&state.scan, text.data, text.size);
     if (text.size > 0)
         run_all(&state, counts);
+    else if (counts->bytes > 0)
+        counts->lines = counts->blanks = 1; /* nothing but the mark: bytes without a newline */
     for (unsigned i = 0; i < out->parts_count; i++)
         counts_add(&out->whole, &out->parts[i].counts);
     return self->no_memory ? ARGOSY_ENOMEM : 0;
@@ -527,5 +552,20 @@ int count_text(counter_t *self, const struct language *language, struct ag_bytes
     int rc = count_parts(self, language, text, &counted);
 
     *out = counted.whole;
+    return rc;
+}
+
+int count_find_in_comments(counter_t *self, const struct language *language, struct ag_bytes text,
+                           size_t limit, const struct words *words, bool *found)
+{
+    struct counted counted;
+    int rc;
+
+    self->sought = words;
+    self->sought_end = text.data + (text.size < limit ? text.size : limit);
+    self->is_found = false;
+    rc = count_parts(self, language, text, &counted);
+    self->sought = NULL;
+    *found = self->is_found;
     return rc;
 }

@@ -9,6 +9,7 @@
 #define ANALYZE_COUNT_H
 
 #include "worker/analyze/languages.h"
+#include "worker/analyze/words.h"
 
 struct counts {
     uint64_t lines; /* = code + comments + blanks */
@@ -57,6 +58,11 @@ int count_parts(counter_t *self, const struct language *language, struct ag_byte
 /* The same; the sum only. */
 int count_text(counter_t *self, const struct language *language, struct ag_bytes text,
                struct counts *out);
+
+/* Does one of `words` stand in a comment in the first `limit` bytes of `text`? What is behind them
+ * tells where comments and strings end. ARGOSY_ENOMEM. */
+int count_find_in_comments(counter_t *self, const struct language *language, struct ag_bytes text,
+                           size_t limit, const struct words *words, bool *found);
 
 /* Add `more` to `sum`; in any order the sum is the same. */
 static inline void counts_add(struct counts *sum, const struct counts *more)

@@ -6,8 +6,10 @@
 #include <argosy/error.h>
 
 #include "common/wire.h"
+#include "worker/analyze/duplicates.h"
 #include "worker/analyze/license.h"
 #include "worker/analyze/pack.h"
+#include "worker/analyze/take.h"
 
 /* The first `max` of all that were offered: the highest values, then the first paths. */
 struct top {
@@ -17,12 +19,6 @@ struct top {
         const char *text; /* not owned */
     } rows[FINDINGS_LICENSE_FILES_MAX];
     size_t count, max;
-};
-
-struct original {
-    uint64_t hash[2];
-    uint64_t bytes, files;
-    char *path; /* the first in the alphabet */
 };
 
 struct findings {
@@ -36,17 +32,18 @@ struct findings {
     } licenses[FINDINGS_LICENSES_MAX];
     size_t licenses_count;
     uint64_t licenses_others;
-    struct original *originals;
-    size_t originals_count, originals_capacity;
-    uint32_t *slots;    /* open addressing: 1 + an original's place, 0: free */
-    size_t slots_count; /* a power of two or 0 */
-    uint64_t not_compared;
+    duplicates_t *duplicates;
 };
 
 findings_t *findings_new(void)
 {
     struct findings *self = calloc(1, sizeof *self);
 
+    if (self == NULL)
+        return NULL;
+    self->duplicates = duplicates_new();
+    if (self->duplicates == NULL)
+        findings_destroy(&self);
     if (self == NULL)
         return NULL;
     self->largest.max = self->longest.max = FINDINGS_TOP_MAX;
@@ -71,10 +68,7 @@ void findings_destroy(findings_t **self_p)
     free_top(&self->largest);
     free_top(&self->longest);
     free_top(&self->license_files);
-    for (size_t i = 0; i < self->originals_count; i++)
-        free(self->originals[i].path);
-    free(self->originals);
-    free(self->slots);
+    duplicates_destroy(&self->duplicates);
     free(self);
 }
 
@@ -103,114 +97,33 @@ static int offer(struct top *top, const char *path, uint64_t value, const char *
     return 0;
 }
 
-static void add_license(struct findings *self, struct ag_bytes id)
+/* In the order of the alphabet. Without room the last one is counted with the others: which are
+ * listed does not depend on the order in which they came. */
+static void add_license(struct findings *self, struct ag_bytes id, uint64_t files)
 {
+    char text[LICENSE_ID_BYTES_MAX + 1];
+    struct license *row;
     size_t i = 0;
 
-    while (i < self->licenses_count && !ag_bytes_are(id, self->licenses[i].id))
+    memcpy(text, id.data, id.size);
+    text[id.size] = '\0';
+    while (i < self->licenses_count && strcmp(self->licenses[i].id, text) < 0)
         i++;
-    if (i == FINDINGS_LICENSES_MAX) {
-        self->licenses_others++;
+    row = &self->licenses[i];
+    if (i < self->licenses_count && strcmp(row->id, text) == 0) {
+        row->files += files;
         return;
     }
-    if (i == self->licenses_count) {
-        memcpy(self->licenses[i].id, id.data, id.size);
-        self->licenses_count++;
+    if (i == FINDINGS_LICENSES_MAX) {
+        self->licenses_others += files;
+        return;
     }
-    self->licenses[i].files++;
-}
-
-/* The slot of what has these bytes, or the free one where it belongs. */
-static uint32_t *slot_of(const struct findings *self, const uint64_t hash[2], uint64_t bytes)
-{
-    size_t i = hash[0] & (self->slots_count - 1);
-
-    for (; self->slots[i] != 0; i = (i + 1) & (self->slots_count - 1)) {
-        const struct original *original = &self->originals[self->slots[i] - 1];
-
-        if (original->hash[0] == hash[0] && original->hash[1] == hash[1] &&
-            original->bytes == bytes)
-            break;
-    }
-    return &self->slots[i];
-}
-
-/* The slots are small and made anew, the originals stay in their order: what a large tree fills is
- * written once. */
-static int grow_slots(struct findings *self)
-{
-    size_t count = self->slots_count > 0 ? self->slots_count * 4 : 2048;
-    uint32_t *slots = calloc(count, sizeof *slots);
-
-    if (slots == NULL)
-        return ARGOSY_ENOMEM;
-    free(self->slots);
-    self->slots = slots;
-    self->slots_count = count;
-    for (size_t i = 0; i < self->originals_count; i++)
-        *slot_of(self, self->originals[i].hash, self->originals[i].bytes) = (uint32_t)i + 1;
-    return 0;
-}
-
-/* Room for one more. */
-static int grow(struct findings *self)
-{
-    if (self->originals_count == self->originals_capacity) {
-        size_t capacity = self->originals_capacity * 2 + 256;
-        struct original *grown = realloc(self->originals, capacity * sizeof *grown);
-
-        if (grown == NULL)
-            return ARGOSY_ENOMEM;
-        self->originals = grown;
-        self->originals_capacity = capacity;
-    }
-    return self->originals_count >= self->slots_count / 2 ? grow_slots(self) : 0;
-}
-
-static int add_original(struct findings *self, uint32_t *slot, const char *path,
-                        const struct inspected *file)
-{
-    struct original *original = &self->originals[self->originals_count];
-
-    *original = (struct original){.hash = {file->hash[0], file->hash[1]},
-                                  .bytes = file->counted.whole.bytes,
-                                  .files = 1,
-                                  .path = strdup(path)};
-    if (original->path == NULL)
-        return ARGOSY_ENOMEM;
-    *slot = (uint32_t)++self->originals_count;
-    return 0;
-}
-
-static int compare_with_others(struct findings *self, const char *path,
-                               const struct inspected *file)
-{
-    uint64_t bytes = file->counted.whole.bytes;
-    struct original *original;
-    uint32_t *slot;
-    char *copy;
-
-    if (bytes == 0)
-        return 0; /* empty files are alike and mean nothing */
-    if (grow(self) < 0)
-        return ARGOSY_ENOMEM;
-    slot = slot_of(self, file->hash, bytes);
-    if (*slot == 0 && self->originals_count == FINDINGS_COMPARED_MAX) {
-        self->not_compared++;
-        return 0;
-    }
-    if (*slot == 0)
-        return add_original(self, slot, path, file);
-    original = &self->originals[*slot - 1];
-    if (strcmp(path, original->path) < 0) {
-        copy = strdup(path);
-        if (copy == NULL)
-            return ARGOSY_ENOMEM;
-        free(original->path);
-        original->path = copy;
-    }
-    original->files++;
-    return 0;
+    if (self->licenses_count == FINDINGS_LICENSES_MAX)
+        self->licenses_others += self->licenses[--self->licenses_count].files;
+    memmove(row + 1, row, (self->licenses_count - i) * sizeof *row);
+    memcpy(row->id, text, id.size + 1);
+    row->files = files;
+    self->licenses_count++;
 }
 
 int findings_add(findings_t *self, const char *path, const struct inspected *file)
@@ -230,11 +143,11 @@ int findings_add(findings_t *self, const char *path, const struct inspected *fil
     self->line_ends[file->line_end]++;
     self->unfinished += file->is_unfinished;
     if (file->spdx.size > 0)
-        add_license(self, file->spdx);
+        add_license(self, file->spdx, 1);
     if (offer(&self->largest, path, counts->bytes, NULL) < 0 ||
         offer(&self->longest, path, counts->lines, NULL) < 0)
         return ARGOSY_ENOMEM;
-    return compare_with_others(self, path, file);
+    return duplicates_add(self->duplicates, path, file->hash, counts->bytes);
 }
 
 /* ---- as msgpack --------------------------------------------------------------------------------
@@ -269,9 +182,12 @@ static int by_files(const void *a, const void *b)
     return strcmp(x->id, y->id);
 }
 
-static void put_licenses(struct findings *self, msgpack_packer *p)
+static void put_licenses(const struct findings *self, msgpack_packer *p)
 {
-    qsort(self->licenses, self->licenses_count, sizeof *self->licenses, by_files);
+    struct license order[FINDINGS_LICENSES_MAX];
+
+    memcpy(order, self->licenses, sizeof order);
+    qsort(order, self->licenses_count, sizeof *order, by_files);
     pack_key(p, "licenses");
     msgpack_pack_map(p, 4);
     pack_key(p, "spdx");
@@ -279,8 +195,8 @@ static void put_licenses(struct findings *self, msgpack_packer *p)
     for (size_t i = 0; i < self->licenses_count; i++) {
         msgpack_pack_map(p, 2);
         pack_key(p, "id");
-        pack_key(p, self->licenses[i].id);
-        pack_number(p, "files", self->licenses[i].files);
+        pack_key(p, order[i].id);
+        pack_number(p, "files", order[i].files);
     }
     pack_number(p, "spdx_others", self->licenses_others);
     pack_key(p, "files");
@@ -299,73 +215,147 @@ static void put_licenses(struct findings *self, msgpack_packer *p)
     pack_number(p, "files_count", self->license_files_count);
 }
 
-/* What could be saved by having each only once. */
-static uint64_t saved_bytes(const struct original *original)
-{
-    return original->bytes * (original->files - 1);
-}
-
-/* The sets that cost most come first; then by path. */
-static int by_saving(const void *a, const void *b)
-{
-    const struct original *x = *(struct original *const *)a, *y = *(struct original *const *)b;
-    uint64_t sx = saved_bytes(x), sy = saved_bytes(y);
-
-    if (sx != sy)
-        return sx > sy ? -1 : 1;
-    return strcmp(x->path, y->path);
-}
-
-static void put_duplicates(const struct findings *self, msgpack_packer *p)
-{
-    struct original *sets[FINDINGS_TOP_MAX];
-    uint64_t files = 0, bytes = 0;
-    size_t count = 0;
-
-    for (size_t i = 0; i < self->originals_count; i++) {
-        struct original *original = &self->originals[i];
-
-        if (saved_bytes(original) == 0)
-            continue;
-        files += original->files - 1;
-        bytes += saved_bytes(original);
-        if (count == FINDINGS_TOP_MAX && by_saving(&original, &sets[count - 1]) > 0)
-            continue;
-        count += count < FINDINGS_TOP_MAX;
-        sets[count - 1] = original;
-        qsort(sets, count, sizeof *sets, by_saving);
-    }
-    pack_key(p, "duplicates");
-    msgpack_pack_map(p, 4);
-    pack_number(p, "files", files);
-    pack_number(p, "bytes", bytes);
-    pack_number(p, "not_compared", self->not_compared);
-    pack_key(p, "sets");
-    msgpack_pack_array(p, count);
-    for (size_t i = 0; i < count; i++) {
-        msgpack_pack_map(p, 3);
-        pack_text(p, "path", sets[i]->path);
-        pack_number(p, "files", sets[i]->files);
-        pack_number(p, "bytes", sets[i]->bytes);
-    }
-}
-
-void findings_pack(findings_t *self, msgpack_packer *packer)
-{
 #define X(name, key) key,
-    static const char *const marks[] = {COUNT_MARKS(X)};
-    static const char *const encodings[] = {ENCODINGS(X)};
-    static const char *const line_ends[] = {LINE_ENDS(X) "unfinished"};
+static const char *const mark_keys[] = {COUNT_MARKS(X)};
+static const char *const encoding_keys[] = {ENCODINGS(X)};
+static const char *const line_end_keys[] = {LINE_ENDS(X) "unfinished"};
 #undef X
+
+void findings_pack(const findings_t *self, msgpack_packer *packer)
+{
     uint64_t ends[LINE_END_COUNT + 1];
 
     memcpy(ends, self->line_ends, sizeof self->line_ends);
     ends[LINE_END_COUNT] = self->unfinished;
-    put_numbers(packer, "marks", marks, self->marks, MARK_COUNT);
-    put_numbers(packer, "encodings", encodings, self->encodings, ENCODING_COUNT);
-    put_numbers(packer, "line_ends", line_ends, ends, LINE_END_COUNT + 1);
+    put_numbers(packer, "marks", mark_keys, self->marks, MARK_COUNT);
+    put_numbers(packer, "encodings", encoding_keys, self->encodings, ENCODING_COUNT);
+    put_numbers(packer, "line_ends", line_end_keys, ends, LINE_END_COUNT + 1);
     put_top(packer, "largest", "bytes", &self->largest);
     put_top(packer, "longest", "lines", &self->longest);
     put_licenses(self, packer);
-    put_duplicates(self, packer);
+    pack_key(packer, "duplicates");
+    duplicates_pack(self->duplicates, packer);
+}
+
+/* ---- from msgpack ------------------------------------------------------------------------------
+ */
+
+/* A row of a list: a path or an identifier, and what belongs to it. */
+struct taken {
+    char *name, *license;
+    uint64_t value;
+};
+
+static int take_row_pair(void *arg, struct ag_bytes key, struct ag_reader *reader)
+{
+    struct taken *row = arg;
+
+    if (ag_bytes_are(key, "path") || ag_bytes_are(key, "id"))
+        return take_text(reader, &row->name);
+    if (ag_bytes_are(key, "license"))
+        return ag_read_is_nil(reader) ? 0 : take_text(reader, &row->license);
+    take_sum(reader, &row->value);
+    return 0;
+}
+
+/* Free its texts in any case. */
+static int take_row(struct ag_reader *reader, struct taken *row)
+{
+    int rc;
+
+    *row = (struct taken){0};
+    rc = take_map(reader, take_row_pair, row);
+    return rc == 0 && row->name == NULL ? ARGOSY_EPROTO : rc;
+}
+
+static void free_row(struct taken *row)
+{
+    free(row->name);
+    free(row->license);
+}
+
+static int take_top_row(void *top, struct ag_reader *reader)
+{
+    struct taken row;
+    int rc = take_row(reader, &row);
+
+    if (rc == 0)
+        rc = offer(top, row.name, row.value, NULL);
+    free_row(&row);
+    return rc;
+}
+
+static int take_license_file(void *top, struct ag_reader *reader)
+{
+    struct taken row;
+    int rc = take_row(reader, &row);
+    const char *license = license_called(ag_bytes_of_text(row.license != NULL ? row.license : ""));
+
+    if (rc == 0 && license == NULL)
+        rc = ARGOSY_EPROTO;
+    if (rc == 0)
+        rc = offer(top, row.name, 0, license);
+    free_row(&row);
+    return rc;
+}
+
+static int take_spdx(void *self, struct ag_reader *reader)
+{
+    struct taken row;
+    int rc = take_row(reader, &row);
+
+    if (rc == 0 && strlen(row.name) > LICENSE_ID_BYTES_MAX)
+        rc = ARGOSY_EPROTO;
+    if (rc == 0)
+        add_license(self, ag_bytes_of_text(row.name), row.value);
+    free_row(&row);
+    return rc;
+}
+
+static int take_licenses(void *arg, struct ag_bytes key, struct ag_reader *reader)
+{
+    struct findings *self = arg;
+
+    if (ag_bytes_are(key, "spdx"))
+        return take_array(reader, take_spdx, self);
+    if (ag_bytes_are(key, "files"))
+        return take_array(reader, take_license_file, &self->license_files);
+    if (ag_bytes_are(key, "spdx_others"))
+        take_sum(reader, &self->licenses_others);
+    else if (ag_bytes_are(key, "files_count"))
+        take_sum(reader, &self->license_files_count);
+    else
+        ag_read_skip(reader);
+    return 0;
+}
+
+static int take_line_ends(struct findings *self, struct ag_reader *reader)
+{
+    uint64_t ends[LINE_END_COUNT + 1] = {0};
+    int rc = take_sums(reader, line_end_keys, ends, LINE_END_COUNT + 1);
+
+    for (int i = 0; i < LINE_END_COUNT; i++)
+        self->line_ends[i] += ends[i];
+    self->unfinished += ends[LINE_END_COUNT];
+    return rc;
+}
+
+int findings_take(findings_t *self, struct ag_bytes key, struct ag_reader *reader)
+{
+    if (ag_bytes_are(key, "marks"))
+        return take_sums(reader, mark_keys, self->marks, MARK_COUNT);
+    if (ag_bytes_are(key, "encodings"))
+        return take_sums(reader, encoding_keys, self->encodings, ENCODING_COUNT);
+    if (ag_bytes_are(key, "line_ends"))
+        return take_line_ends(self, reader);
+    if (ag_bytes_are(key, "largest"))
+        return take_array(reader, take_top_row, &self->largest);
+    if (ag_bytes_are(key, "longest"))
+        return take_array(reader, take_top_row, &self->longest);
+    if (ag_bytes_are(key, "licenses"))
+        return take_map(reader, take_licenses, self);
+    if (ag_bytes_are(key, "duplicates"))
+        return duplicates_take(self->duplicates, reader);
+    ag_read_skip(reader);
+    return 0;
 }

@@ -3,6 +3,16 @@
 /* Words behind << that ended nowhere before we stop looking, so that hostile files stay linear. */
 enum { HEREDOC_TRIES_MAX = 64 };
 
+/* The shell takes any word; these bytes are what people take (<<!, <<-%%, <<'END OF IT'). */
+static bool is_of_heredoc_word(uint8_t byte, char rule, uint8_t quote)
+{
+    if (is_word(byte))
+        return true;
+    if (byte == '\0' || byte == '\n')
+        return false;
+    return quote != 0 ? byte != quote : rule == 's' && strchr("-!%+.,:@^~", byte) != NULL;
+}
+
 size_t text_heredoc_begins(struct text *self, size_t at)
 {
     const struct scan *scan = &self->scan;
@@ -28,7 +38,7 @@ size_t text_heredoc_begins(struct text *self, size_t at)
     if (byte_at(self, at) != '\0' && strchr("'\"`", byte_at(self, at)) != NULL)
         quote = scan->data[at++];
     doc->word = at;
-    while (is_word(byte_at(self, at)) || (quote == 0 && rule == 's' && byte_at(self, at) == '-'))
+    while (is_of_heredoc_word(byte_at(self, at), rule, quote))
         at++;
     doc->word_size = at - doc->word;
     if (doc->word_size == 0 || isdigit(scan->data[doc->word]) ||

@@ -7,7 +7,7 @@
 #include "common/assert.h"
 #include "worker/analyze/modeline.h"
 
-enum { CONTENT_LOOKED_AT = 8192, NAME_MAX_BYTES = 255 };
+enum { CONTENT_LOOKED_AT = 8192, EXEC_LINES_LOOKED_AT = 8, NAME_MAX_BYTES = 255 };
 
 /* What a row is found by. */
 enum key_kind { KEY_FILE, KEY_EXTENSION, KEY_INTERPRETER, KEY_BINARY, KEY_HINTS };
@@ -258,22 +258,16 @@ static const char *word_end(const char *at, const char *end)
     return at;
 }
 
-/* "#!/usr/bin/env -S NAME=value python3.11 -u" is python. */
-static const struct language *language_of_script(const languages_t *self, struct ag_bytes content)
+/* Of "/usr/bin/env -S NAME=value python3.11 -u" the row of python; NULL for an unknown one. */
+static const struct language *language_of_command(const languages_t *self, const char *at,
+                                                  const char *line_end)
 {
-    const char *at = (const char *)content.data, *line_end;
-    const struct key *key;
-
-    if (content.size < 3 || memcmp(at, "#!", 2) != 0)
-        return NULL;
-    line_end = memchr(at, '\n', content.size);
-    if (line_end == NULL)
-        line_end = at + content.size;
-    for (at = skip_blanks(at + 2, line_end); at < line_end; at = skip_blanks(at, line_end)) {
+    for (at = skip_blanks(at, line_end); at < line_end; at = skip_blanks(at, line_end)) {
         const char *end = word_end(at, line_end);
         const char *slash = memrchr(at, '/', (size_t)(end - at));
         const char *name = slash != NULL ? slash + 1 : at;
         size_t size = (size_t)(end - name);
+        const struct key *key;
 
         at = end;
         if (size == 0 || name[0] == '-' || memchr(name, '=', size) != NULL ||
@@ -285,6 +279,44 @@ static const struct language *language_of_script(const languages_t *self, struct
         return key != NULL ? key->language : NULL;
     }
     return NULL;
+}
+
+static const char *line_end_of(const char *at, const char *end)
+{
+    const char *newline = memchr(at, '\n', (size_t)(end - at));
+
+    return newline != NULL ? newline : end;
+}
+
+/* A script that the shell only starts: near its top stands exec wish "$0" "$@". */
+static const struct language *language_of_exec(const languages_t *self, const char *at,
+                                               const char *end)
+{
+    for (int i = 0; i < EXEC_LINES_LOOKED_AT && at < end; i++) {
+        const char *line_end = line_end_of(at, end);
+
+        at = skip_blanks(at, line_end);
+        if (line_end - at > 5 && memcmp(at, "exec ", 5) == 0 &&
+            memmem(at, (size_t)(line_end - at), "$0", 2) != NULL)
+            return language_of_command(self, at + 5, line_end);
+        at = line_end + (line_end < end);
+    }
+    return NULL;
+}
+
+/* What a #! line tells. */
+static const struct language *language_of_script(const languages_t *self, struct ag_bytes content)
+{
+    const char *at = (const char *)content.data, *end = at + content.size, *line_end;
+    const struct language *found, *other = NULL;
+
+    if (content.size < 3 || memcmp(at, "#!", 2) != 0)
+        return NULL;
+    line_end = line_end_of(at, end);
+    found = language_of_command(self, at + 2, line_end);
+    if (found != NULL && found == language_find("Shell") && line_end < end)
+        other = language_of_exec(self, line_end + 1, end);
+    return other != NULL ? other : found;
 }
 
 /* The first of the extension's hints, in the order of the table, that begins a line near the top.
@@ -337,10 +369,13 @@ const struct language *language_of_content(const languages_t *self, const char *
                                            const struct language *by_name, struct ag_bytes content)
 {
     const char *extension = extension_of(name);
-    const struct language *found = language_of_script(self, content);
+    const struct language *found = language_of_script(self, content), *told;
 
-    if (found == NULL)
-        found = header_of(language_of_word(self, modeline_find(content)), by_name);
+    if (found == NULL || found == language_find("Shell")) {
+        /* Also where the shell is asked: it may only be what starts another. */
+        told = header_of(language_of_word(self, modeline_find(content)), by_name);
+        found = told != NULL ? told : found;
+    }
     if (found == NULL)
         found = language_of_hints(self, extension != NULL ? extension : "", content);
     return found != NULL ? found : by_name;

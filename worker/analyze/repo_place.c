@@ -102,27 +102,56 @@ static void drop_last_part(char *path)
     slash[slash == path] = '\0';
 }
 
+/* The git directory of a work tree with this top. */
+static int find_git(const char *top, char out[PATH_MAX], struct argosy_error *err)
+{
+    char path[PATH_MAX];
+    int rc;
+
+    if (has(top, ".git", S_IFREG))
+        return follow(top, ".git", "gitdir: ", out, err);
+    rc = join(path, top, ".git", err);
+    if (rc == 0 && realpath(path, out) == NULL)
+        rc = ag_fail(err, ARGOSY_EIO, "%s: %s", path, strerror(errno));
+    return rc;
+}
+
 /* Upwards from `top` to the directory that has a .git, no higher than the roots. On success `top`
  * is that directory. */
 static int climb(struct repo_place *self, char top[PATH_MAX], const struct analyze_roots *roots,
                  struct argosy_error *err)
 {
-    char path[PATH_MAX];
+    if (repo_place_top(top, roots, top))
+        return find_git(top, self->git, err);
+    return ag_fail(err, ARGOSY_ENOTFOUND, "it is no git repository, and in none");
+}
 
+bool repo_place_top(const char *path, const struct analyze_roots *roots, char top[PATH_MAX])
+{
+    if (top != path)
+        snprintf(top, PATH_MAX, "%s", path);
     for (; analyze_may_read(roots, top); drop_last_part(top)) {
-        if (has(top, ".git", S_IFREG))
-            return follow(top, ".git", "gitdir: ", self->git, err);
-        if (has(top, ".git", S_IFDIR)) {
-            int rc = join(path, top, ".git", err);
-
-            if (rc == 0 && realpath(path, self->git) == NULL)
-                rc = ag_fail(err, ARGOSY_EIO, "%s: %s", path, strerror(errno));
-            return rc;
-        }
+        if (has(top, ".git", S_IFREG) || has(top, ".git", S_IFDIR))
+            return true;
         if (strcmp(top, "/") == 0)
             break;
     }
-    return ag_fail(err, ARGOSY_ENOTFOUND, "it is no git repository, and in none");
+    return false;
+}
+
+bool repo_place_exclude(const char *top, const struct analyze_roots *roots, char out[PATH_MAX])
+{
+    char git[PATH_MAX], path[PATH_MAX];
+
+    if (find_git(top, git, NULL) < 0)
+        return false;
+    if (has(git, "commondir", S_IFREG)) {
+        if (follow(git, "commondir", "", path, NULL) < 0)
+            return false;
+        snprintf(git, sizeof git, "%s", path);
+    }
+    return join(path, git, "info/exclude", NULL) == 0 && realpath(path, out) != NULL &&
+           analyze_may_read(roots, out);
 }
 
 /* ---- whose it is

@@ -1,5 +1,6 @@
-/* repo_place.h - where a repository's parts lie, and whether this worker may read them. Internal to
- * repo.c. Only files of git are looked at; nothing is opened with a library yet.
+/* repo_place.h - where a repository's parts lie, and whether this worker may read them. For
+ * repo.c, and for rules of what git ignores. Only files of git are looked at; nothing is opened
+ * with a library yet.
  *
  * Threads: any.
  */
@@ -25,6 +26,14 @@ struct repo_place {
 
 /* Does it look like a git directory? */
 bool repo_place_is_git(const char *path);
+
+/* The work tree's top that `path` (real) is, or lies below, no higher than the roots. False: none.
+ */
+bool repo_place_top(const char *path, const struct analyze_roots *roots, char top[PATH_MAX]);
+
+/* The info/exclude of the repository whose work tree has this top, if there is one below the roots.
+ */
+bool repo_place_exclude(const char *top, const struct analyze_roots *roots, char out[PATH_MAX]);
 
 /* ARGOSY_ENOTFOUND: `path` lies in no repository; ARGOSY_EIO: it may not be opened, err tells. */
 int repo_place_find(struct repo_place *self, const char *path, const struct analyze_roots *roots,

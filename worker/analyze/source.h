@@ -35,10 +35,14 @@ enum {
 struct source_file {
     const char *path;  /* relative to the source */
     const char *name;  /* its last part */
-    uint64_t size;     /* 0 also where reading it is the way to know */
+    uint64_t size;     /* 0 also where measure() or reading it is the way to know */
     bool is_vendored;  /* below a directory of other people's code */
     bool is_submodule; /* a commit of another repository stands there: nothing to read */
+    bool is_ignored;   /* git would ignore it: a file or a directory, not to be read */
     const uint8_t *id; /* of its content, in a git repository; else NULL */
+    /* Its size, without reading it; NULL: it is known, or the id says more. ARGOSY_ENOTFOUND,
+     * ARGOSY_EIO. */
+    int (*measure)(const struct source_file *self, uint64_t *size, struct argosy_error *err);
     /* Read it all into `out` (cleared first). ARGOSY_ENOTFOUND, ARGOSY_EIO with the reason,
      * ARGOSY_EPROTO (damaged or encrypted in its archive), ARGOSY_ETOOBIG, ARGOSY_ENOMEM,
      * ARGOSY_ESTATE when it was told to stop. */
@@ -56,9 +60,9 @@ struct source_folder {
 struct source_visitor {
     /* A regular file. Not 0 ends the walk with that code. */
     int (*file)(void *arg, const struct source_file *file);
-    /* A directory or file that cannot be looked at: ARGOSY_ENOTFOUND, ARGOSY_EIO; in an archive
-     * also ARGOSY_EPROTO (damaged, hostile) and ARGOSY_ETOOBIG (a limit; the rest is not told of
-     * when the path is the archive's). */
+    /* A directory or file that cannot be looked at: ARGOSY_ENOTFOUND, ARGOSY_EIO, ARGOSY_ETOOBIG (a
+     * limit; the rest is not told of when the path is an archive's); in an archive also
+     * ARGOSY_EPROTO (damaged, hostile). */
     int (*trouble)(void *arg, const char *path, const struct argosy_error *err);
     /* Around the files of a directory, for sources whose directories have ids; may be NULL. */
     void (*enter)(void *arg, const struct source_folder *folder);
@@ -67,6 +71,7 @@ struct source_visitor {
 };
 
 struct source {
+    bool is_stream; /* can only be read from its beginning to its end */
     int (*each)(struct source *self, const struct source_visitor *visitor);
     /* How many files each() tells of, cheaply: nothing is opened but directories. May be called
      * within each(). ARGOSY_ETOOBIG: more than are worth counting, ARGOSY_ESTATE. NULL: such a
@@ -78,10 +83,15 @@ struct source {
     void (*destroy)(struct source **self_p);
 };
 
+struct analyze_roots;
+
 struct source_options {
     const char *const *exclude; /* globs, against the path and against each name */
     size_t exclude_count;
     const atomic_int *stop; /* not 0: end soon, with ARGOSY_ESTATE */
+    /* Of a directory: tell what git would ignore as such; rules outside of it are looked for below
+     * these roots. NULL: git is not asked. */
+    const struct analyze_roots *ignore_below;
 };
 
 /* A directory, or a single file. Links are not followed. ARGOSY_ENOTFOUND, ARGOSY_EIO. */

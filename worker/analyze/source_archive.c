@@ -569,7 +569,8 @@ int source_archive_new(struct source **out, const char *path, const struct sourc
         close(fd);
         return ag_fail(err, ARGOSY_ENOMEM, "no memory for a source");
     }
-    self->source = (struct source){.each = each, .progress = progress, .destroy = destroy};
+    self->source =
+        (struct source){.is_stream = true, .each = each, .progress = progress, .destroy = destroy};
     self->options = *options;
     self->fd = fd;
     self->size = (uint64_t)is.st_size;

@@ -11,6 +11,7 @@
 
 #include "common/error.h"
 #include "common/list.h"
+#include "worker/analyze/ignore_walk.h"
 #include "worker/analyze/source_path.h"
 
 struct source_dir {
@@ -21,6 +22,7 @@ struct source_dir {
     char relative[SOURCE_PATH_MAX];       /* of what is being looked at */
     const struct source_visitor *visitor; /* NULL: files are counted only */
     uint64_t counted;
+    ignore_walk_t *ignore; /* during a walk; NULL: nothing is ignored */
 };
 
 static bool is_stopped(const struct source_dir *self)
@@ -101,17 +103,54 @@ static int read_file(const struct source_file *file, struct ag_buffer *out,
     return rc;
 }
 
+static int measure_file(const struct source_file *file, uint64_t *size, struct argosy_error *err)
+{
+    const struct place *place = file->data;
+    struct stat is;
+
+    if (fstatat(place->folder, file->name, &is, AT_SYMLINK_NOFOLLOW) < 0)
+        return fail_with_errno(err);
+    *size = (uint64_t)is.st_size;
+    return 0;
+}
+
 /* ---- the walk
  * ---------------------------------------------------------------------------------------- */
+
+static int tell(struct source_dir *self, const struct argosy_error *err)
+{
+    if (self->visitor == NULL)
+        return 0;
+    return self->visitor->trouble(self->visitor->arg, self->relative, err);
+}
 
 static int tell_trouble(struct source_dir *self)
 {
     struct argosy_error err = {0};
 
     fail_with_errno(&err);
-    if (self->visitor == NULL)
-        return 0;
-    return self->visitor->trouble(self->visitor->arg, self->relative, &err);
+    return tell(self, &err);
+}
+
+/* The same for the directory whose path has `length` bytes, with its slash. */
+static int tell_of_directory(struct source_dir *self, size_t length, const struct argosy_error *err)
+{
+    size_t end = length > 0 ? length - 1 : 0;
+    int rc;
+
+    self->relative[end] = '\0';
+    rc = tell(self, err);
+    if (length > 0)
+        self->relative[end] = '/';
+    return rc;
+}
+
+static int tell_limit(struct source_dir *self, size_t length, const char *what, int limit)
+{
+    struct argosy_error err = {0};
+
+    ag_fail(&err, ARGOSY_ETOOBIG, "%s %d", what, limit);
+    return tell_of_directory(self, length, &err);
 }
 
 static int count_file(struct source_dir *self)
@@ -126,6 +165,7 @@ static int visit_file(struct source_dir *self, int folder, const char *name, boo
     struct source_file file = {.path = self->relative,
                                .name = name,
                                .is_vendored = is_vendored,
+                               .measure = measure_file,
                                .read = read_file,
                                .data = &place};
 
@@ -144,73 +184,126 @@ static int type_of(int folder, const struct dirent *entry)
     return (int)IFTODT(is.st_mode);
 }
 
+/* 1: git would ignore it, and that was told; 0: it would not; or what ends the walk. */
+static int pass_over(struct source_dir *self, const struct dirent *entry, size_t size, bool is_dir)
+{
+    struct source_file file = {.path = self->relative, .name = entry->d_name, .is_ignored = true};
+    int rc;
+
+    if (self->ignore == NULL || !ignore_walk_has(self->ignore, self->relative, size, is_dir))
+        return 0;
+    rc = self->visitor == NULL ? count_file(self) : self->visitor->file(self->visitor->arg, &file);
+    return rc != 0 ? rc : 1;
+}
+
 static int walk(struct source_dir *self, int folder, size_t length, unsigned depth,
                 bool is_vendored);
+
+static int visit_folder(struct source_dir *self, int folder, const char *name, size_t length,
+                        unsigned depth, bool is_vendored)
+{
+    int child = openat(folder, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+
+    if (child < 0)
+        return tell_trouble(self);
+    self->relative[length] = '/';
+    return walk(self, child, length + 1, depth + 1, is_vendored || source_is_vendored(name));
+}
 
 static int visit(struct source_dir *self, int folder, const struct dirent *entry, size_t length,
                  unsigned depth, bool is_vendored)
 {
-    size_t name_size = strlen(entry->d_name);
-    int child, type;
+    size_t name_size = strlen(entry->d_name), size = length + name_size;
+    int type, rc;
 
-    if (length + name_size + 2 > sizeof self->relative) {
-        errno = ENAMETOOLONG;
-        return tell_trouble(self);
-    }
+    if (size + 2 > sizeof self->relative)
+        return tell_limit(self, length, "a name in it makes the path longer than the limit of",
+                          SOURCE_PATH_MAX - 2);
     memcpy(self->relative + length, entry->d_name, name_size + 1);
     if (source_is_excluded(&self->options, self->relative, entry->d_name))
         return 0;
     type = type_of(folder, entry);
     if (type < 0)
         return tell_trouble(self);
-    if (type == DT_REG)
-        return self->visitor == NULL ? count_file(self)
-                                     : visit_file(self, folder, entry->d_name, is_vendored);
-    if (type != DT_DIR || source_is_version_control(entry->d_name))
+    if (type == DT_DIR ? source_is_version_control(entry->d_name) : type != DT_REG)
         return 0;
-    child = openat(folder, entry->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (child < 0)
-        return tell_trouble(self);
-    self->relative[length + name_size] = '/';
-    return walk(self, child, length + name_size + 1, depth + 1,
-                is_vendored || source_is_vendored(entry->d_name));
+    rc = pass_over(self, entry, size, type == DT_DIR);
+    if (rc != 0)
+        return rc > 0 ? 0 : rc;
+    if (type == DT_DIR)
+        return visit_folder(self, folder, entry->d_name, size, depth, is_vendored);
+    return self->visitor == NULL ? count_file(self)
+                                 : visit_file(self, folder, entry->d_name, is_vendored);
+}
+
+static int visit_all(struct source_dir *self, DIR *dir, int folder, size_t length, unsigned depth,
+                     bool is_vendored)
+{
+    const struct dirent *entry;
+    struct argosy_error err = {0};
+    int rc = 0;
+
+    while (rc == 0) {
+        if (is_stopped(self))
+            return ARGOSY_ESTATE;
+        errno = 0;
+        entry = readdir(dir);
+        if (entry == NULL && errno != 0)
+            fail_with_errno(&err);
+        if (entry == NULL)
+            return err.code != 0 ? tell_of_directory(self, length, &err) : 0;
+        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+            rc = visit(self, folder, entry, length, depth, is_vendored);
+    }
+    return rc;
 }
 
 /* Takes over `folder`. `length` is that of the directory's path in self->relative. */
 static int walk(struct source_dir *self, int folder, size_t length, unsigned depth,
                 bool is_vendored)
 {
-    DIR *dir = depth < SOURCE_DEPTH_MAX ? fdopendir(folder) : NULL;
-    const struct dirent *entry;
+    struct ignore_frame frame;
+    struct argosy_error err = {0};
+    DIR *dir;
     int rc = 0;
 
-    if (dir == NULL) {
-        if (depth >= SOURCE_DEPTH_MAX)
-            errno = ELOOP;
-        rc = tell_trouble(self);
+    if (depth >= SOURCE_DEPTH_MAX) {
         close(folder);
-        return rc;
+        return tell_limit(self, length, "it lies in more directories than the limit of",
+                          SOURCE_DEPTH_MAX);
     }
-    for (;;) {
-        if (is_stopped(self)) {
-            rc = ARGOSY_ESTATE;
-            break;
-        }
-        errno = 0;
-        entry = readdir(dir);
-        if (entry == NULL)
-            break;
-        if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
-            continue;
-        rc = visit(self, folder, entry, length, depth, is_vendored);
-        if (rc != 0)
-            break;
+    dir = fdopendir(folder);
+    if (dir == NULL) {
+        fail_with_errno(&err);
+        close(folder);
+        return tell_of_directory(self, length, &err);
     }
-    if (entry == NULL && errno != 0 && rc == 0) {
-        self->relative[length > 0 ? length - 1 : 0] = '\0';
-        rc = tell_trouble(self);
-    }
+    if (self->ignore != NULL)
+        rc = ignore_walk_enter(self->ignore, folder, self->relative, length, &frame);
+    if (rc == 0)
+        rc = visit_all(self, dir, folder, length, depth, is_vendored);
+    if (self->ignore != NULL)
+        ignore_walk_leave(self->ignore, &frame);
     closedir(dir);
+    return rc;
+}
+
+/* All of the tree, from its top. */
+static int walk_top(struct source_dir *self)
+{
+    int folder = open(self->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int rc = 0;
+
+    self->relative[0] = '\0';
+    if (folder < 0)
+        return tell_trouble(self);
+    if (self->options.ignore_below != NULL)
+        rc = ignore_walk_new(&self->ignore, self->path, self->options.ignore_below, self->visitor);
+    if (rc == 0)
+        rc = walk(self, folder, 0, 0, false);
+    else
+        close(folder);
+    ignore_walk_destroy(&self->ignore);
     return rc;
 }
 
@@ -243,16 +336,9 @@ static int each_of_file(struct source_dir *self)
 static int each(struct source *source, const struct source_visitor *visitor)
 {
     struct source_dir *self = AG_OWNER(source, struct source_dir, source);
-    int folder;
 
     self->visitor = visitor;
-    self->relative[0] = '\0';
-    if (self->is_file)
-        return each_of_file(self);
-    folder = open(self->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (folder < 0)
-        return tell_trouble(self);
-    return walk(self, folder, 0, 0, false);
+    return self->is_file ? each_of_file(self) : walk_top(self);
 }
 
 /* On a copy, so that it can be asked in the middle of each(). What comes or goes between the two
@@ -260,17 +346,15 @@ static int each(struct source *source, const struct source_visitor *visitor)
 static int count(const struct source *source, uint64_t *files)
 {
     struct source_dir copy = *AG_OWNER(source, const struct source_dir, source);
-    int folder, rc;
+    int rc;
 
     *files = 1;
     if (copy.is_file)
         return 0;
-    folder = open(copy.path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (folder < 0)
-        return ARGOSY_EIO;
     copy.visitor = NULL;
+    copy.ignore = NULL;
     copy.counted = 0;
-    rc = walk(&copy, folder, 0, 0, false);
+    rc = walk_top(&copy);
     *files = copy.counted;
     return rc;
 }

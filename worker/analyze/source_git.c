@@ -91,6 +91,18 @@ static bool is_possible(const struct repo_entry *entry)
            memchr(entry->name, '/', entry->name_size) == NULL;
 }
 
+/* The directory whose path has `length` bytes, with its slash. */
+static int tell_of_directory(struct source_git *self, size_t length, const struct argosy_error *err)
+{
+    int rc;
+
+    snprintf(self->relative + (length > 0 ? length - 1 : 0), 2, "%s", length > 0 ? "" : ".");
+    rc = tell(self, err);
+    if (length > 0)
+        self->relative[length - 1] = '/';
+    return rc;
+}
+
 static int walk(struct source_git *self, const git_oid *id, size_t length, unsigned depth,
                 bool is_vendored);
 
@@ -103,9 +115,9 @@ static int visit(struct source_git *self, const struct repo_entry *entry, size_t
     if (++self->entries > SOURCE_GIT_ENTRIES_MAX)
         return ARGOSY_ETOOBIG;
     if (length + entry->name_size + 2 > sizeof self->relative) {
-        ag_fail(&err, ARGOSY_EIO, "a name in it makes the path longer than %d bytes",
-                SOURCE_PATH_MAX);
-        return tell(self, &err);
+        ag_fail(&err, ARGOSY_ETOOBIG, "a name in it makes the path longer than the limit of %d",
+                SOURCE_PATH_MAX - 2);
+        return tell_of_directory(self, length, &err);
     }
     memcpy(self->relative + length, entry->name, entry->name_size + 1);
     if (!is_possible(entry)) {
@@ -125,13 +137,6 @@ static int visit(struct source_git *self, const struct repo_entry *entry, size_t
     self->relative[length + entry->name_size] = '/';
     return walk(self, &entry->id, length + entry->name_size + 1, depth + 1,
                 is_vendored || source_is_vendored(entry->name));
-}
-
-/* The path of the directory itself, for troubles. */
-static int tell_of_directory(struct source_git *self, size_t length, const struct argosy_error *err)
-{
-    snprintf(self->relative + (length > 0 ? length - 1 : 0), 2, "%s", length > 0 ? "" : ".");
-    return tell(self, err);
 }
 
 static int walk_tree(struct source_git *self, git_odb_object *tree, size_t length, unsigned depth,
@@ -164,7 +169,7 @@ static int walk_inside(struct source_git *self, const git_oid *id, size_t length
     int rc;
 
     if (depth >= SOURCE_DEPTH_MAX)
-        rc = ag_fail(&err, ARGOSY_EIO, "more than %d directories inside each other",
+        rc = ag_fail(&err, ARGOSY_ETOOBIG, "it lies in more directories than the limit of %d",
                      SOURCE_DEPTH_MAX);
     else
         rc = repo_read(self->repo, id, GIT_OBJECT_TREE,

@@ -6,6 +6,7 @@
 #include "common/wire.h"
 #include "worker/analyze/findings.h"
 #include "worker/analyze/pack.h"
+#include "worker/analyze/take.h"
 
 /* Rows that are worth keeping: in an answer of at most 8 MiB each takes more than its path and
  * ROW_BYTES. Directories may come several times, so that twice as many are kept until they are
@@ -274,20 +275,21 @@ static void put_rows(tally_t *self, msgpack_packer *p)
     }
 }
 
-void tally_pack(tally_t *self, const struct tally_heading *heading, struct findings *findings,
+static const char *const skip_keys[] = {
+#define X(name, key, why) key,
+    TALLY_SKIPS(X)
+#undef X
+};
+
+void tally_pack(tally_t *self, const struct tally_heading *heading, const struct findings *findings,
                 struct ag_buffer *out)
 {
-    static const char *const skips[] = {
-#define X(name, key, why) key,
-        TALLY_SKIPS(X)
-#undef X
-    };
     msgpack_packer packer;
 
     out->failed |= self->is_too_large;
     msgpack_packer_init(&packer, out, ag_buffer_write);
     msgpack_pack_map(&packer, 5 + (self->by != BY_LANGUAGE) + FINDINGS_KEYS +
-                                  (heading->history.data != NULL));
+                                  (heading->history.data != NULL) + (heading->part.data != NULL));
     pack_text(&packer, "source", heading->source);
     if (heading->revision != NULL) {
         pack_text(&packer, "revision", heading->revision);
@@ -305,10 +307,160 @@ void tally_pack(tally_t *self, const struct tally_heading *heading, struct findi
     pack_key(&packer, "skipped");
     msgpack_pack_map(&packer, SKIP_COUNT);
     for (int i = 0; i < SKIP_COUNT; i++)
-        pack_number(&packer, skips[i], self->skipped[i]);
+        pack_number(&packer, skip_keys[i], self->skipped[i]);
     findings_pack(findings, &packer);
     if (heading->history.data != NULL) {
         pack_key(&packer, "history");
         ag_buffer_append(out, heading->history.data, heading->history.size);
     }
+    if (heading->part.data != NULL) {
+        pack_key(&packer, "part");
+        ag_buffer_append(out, heading->part.data, heading->part.size);
+    }
+}
+
+/* ---- from msgpack
+ * ----------------------------------------------------------------------------------- */
+
+/* Any of what has counts: a language, a file, a directory, a part of a file. */
+struct taken {
+    const tally_t *tally;
+    char *name, *language;
+    uint64_t files;
+    struct counts counts;
+    struct count_part parts[COUNT_PARTS_MAX];
+    unsigned parts_count;
+};
+
+static const struct language *find_language(const tally_t *self, const char *name)
+{
+    for (size_t i = languages_count(self->known); name != NULL && i > 0; i--)
+        if (strcmp(languages_at(self->known, i - 1)->name, name) == 0)
+            return languages_at(self->known, i - 1);
+    return NULL;
+}
+
+static int take_part(void *arg, struct ag_reader *reader);
+
+static int take_counts_pair(void *arg, struct ag_bytes key, struct ag_reader *reader)
+{
+    struct taken *row = arg;
+
+    if (ag_bytes_are(key, "name") || ag_bytes_are(key, "path"))
+        return take_text(reader, &row->name);
+    if (ag_bytes_are(key, "language"))
+        return take_text(reader, &row->language);
+    if (ag_bytes_are(key, "parts"))
+        return take_array(reader, take_part, row);
+    if (ag_bytes_are(key, "files"))
+        take_sum(reader, &row->files);
+    else if (ag_bytes_are(key, "lines"))
+        take_sum(reader, &row->counts.lines);
+    else if (ag_bytes_are(key, "code"))
+        take_sum(reader, &row->counts.code);
+    else if (ag_bytes_are(key, "comments"))
+        take_sum(reader, &row->counts.comments);
+    else if (ag_bytes_are(key, "blanks"))
+        take_sum(reader, &row->counts.blanks);
+    else if (ag_bytes_are(key, "bytes"))
+        take_sum(reader, &row->counts.bytes);
+    else
+        ag_read_skip(reader);
+    return 0;
+}
+
+/* Free its texts in any case. */
+static int take_counts(const tally_t *self, struct ag_reader *reader, struct taken *row)
+{
+    *row = (struct taken){.tally = self};
+    return take_map(reader, take_counts_pair, row);
+}
+
+static void free_taken(struct taken *row)
+{
+    free(row->name);
+    free(row->language);
+}
+
+static int take_part(void *arg, struct ag_reader *reader)
+{
+    struct taken *whole = arg, part;
+    int rc = take_counts(whole->tally, reader, &part);
+    const struct language *language = find_language(whole->tally, part.language);
+
+    if (rc == 0 && (language == NULL || whole->parts_count == COUNT_PARTS_MAX))
+        rc = ARGOSY_EPROTO;
+    if (rc == 0)
+        whole->parts[whole->parts_count++] = (struct count_part){language, part.counts};
+    free_taken(&part);
+    return rc;
+}
+
+static int take_language(void *arg, struct ag_reader *reader)
+{
+    tally_t *self = arg;
+    struct taken row;
+    int rc = take_counts(self, reader, &row);
+    const struct language *language = find_language(self, row.name);
+
+    if (rc == 0 && language == NULL)
+        rc = ARGOSY_EPROTO;
+    if (rc == 0) {
+        size_t place = languages_place(self->known, language);
+
+        self->languages[place].files += row.files;
+        counts_add(&self->languages[place].counts, &row.counts);
+    }
+    free_taken(&row);
+    return rc;
+}
+
+static int take_row(void *arg, struct ag_reader *reader)
+{
+    tally_t *self = arg;
+    struct taken row;
+    int rc = take_counts(self, reader, &row);
+    const struct language *language = find_language(self, row.language);
+
+    if (rc == 0 && (row.name == NULL || (self->by == BY_FILE && language == NULL)))
+        rc = ARGOSY_EPROTO;
+    if (rc == 0 && self->by == BY_FILE && !self->is_too_large) {
+        struct counted counted = {.whole = row.counts,
+                                  .parts_count = row.parts_count > 0 ? row.parts_count : 1,
+                                  .parts = {{language, row.counts}}};
+
+        memcpy(counted.parts, row.parts, row.parts_count * sizeof *row.parts);
+        rc = add_file(self, row.name, &counted);
+    } else if (rc == 0 && !self->is_too_large) {
+        struct row dir = {.path = row.name, .files = row.files, .counts = row.counts};
+
+        row.name = NULL;
+        rc = add_row(self, &dir);
+    }
+    free_taken(&row);
+    return rc;
+}
+
+static int take_totals(tally_t *self, struct ag_reader *reader)
+{
+    struct taken row;
+    int rc = take_counts(self, reader, &row);
+
+    self->files += row.files;
+    counts_add(&self->totals, &row.counts);
+    free_taken(&row);
+    return rc;
+}
+
+int tally_take(tally_t *self, struct ag_bytes key, struct ag_reader *reader)
+{
+    if (ag_bytes_are(key, "totals"))
+        return take_totals(self, reader);
+    if (ag_bytes_are(key, "languages"))
+        return take_array(reader, take_language, self);
+    if (ag_bytes_are(key, "files") || ag_bytes_are(key, "dirs"))
+        return take_array(reader, take_row, self);
+    if (ag_bytes_are(key, "skipped"))
+        return take_sums(reader, skip_keys, self->skipped, SKIP_COUNT);
+    return 1;
 }

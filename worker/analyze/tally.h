@@ -6,6 +6,7 @@
 #define ANALYZE_TALLY_H
 
 #include "common/buffer.h"
+#include "common/wire.h"
 #include "worker/analyze/count.h"
 
 /* X(NAME, "key", why) */
@@ -16,7 +17,8 @@
     X(VENDORED, "vendored", "other people's code")                                                 \
     X(TOO_LARGE, "too_large", "larger than 64 MiB")                                                \
     X(UNKNOWN, "unknown", "no language that we know")                                              \
-    X(SUBMODULE, "submodule", "another repository stands there")
+    X(SUBMODULE, "submodule", "another repository stands there")                                   \
+    X(IGNORED, "ignored", "git would ignore it")
 
 enum tally_skip {
 #define X(name, key, why) SKIP_##name,
@@ -46,10 +48,16 @@ struct tally_heading {
     const char *source;
     const char *revision;    /* the commit; NULL: none */
     struct ag_bytes history; /* a msgpack map; absent: none was asked for */
+    struct ag_bytes part;    /* the same, of a shard: what its merge has to know besides */
 };
 
 /* The result of the job as msgpack; a failure is the buffer's. */
-void tally_pack(tally_t *self, const struct tally_heading *heading, struct findings *findings,
+void tally_pack(tally_t *self, const struct tally_heading *heading, const struct findings *findings,
                 struct ag_buffer *out);
+
+/* Adds the value of one of the result's keys as it was told of other files. 1: it is none of the
+ * tally's, and the reader stands where it stood. ARGOSY_EPROTO (also a language that nobody here
+ * knows), ARGOSY_ENOMEM. */
+int tally_take(tally_t *self, struct ag_bytes key, struct ag_reader *reader);
 
 #endif

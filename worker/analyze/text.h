@@ -29,6 +29,7 @@ struct text {
     struct counted *out;
     unsigned depth;         /* parts around this one */
     uint64_t parts_bytes;   /* of the parts inside it */
+    size_t part_end;        /* of the last of them */
     size_t code_from;       /* where the run of code in hand began */
     size_t last;            /* the last byte of code before it that is no white space, or NOWHERE */
     size_t level;           /* of a raw string or a long bracket: how many # or = */
