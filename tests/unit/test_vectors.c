@@ -86,25 +86,26 @@ static struct needles needles_of(const char *set, uint8_t room[NEEDLES][VECTOR_B
     return needles;
 }
 
-/* Two sets and three paints in turn, as a lexer has them. */
-static void compare_scans(const uint8_t *text, size_t size, const char *const sets[2],
+/* Three sets, of which a block remembers two, and three paints in turn. */
+static void compare_scans(const uint8_t *text, size_t size, const char *const sets[3],
                           struct ag_random *random)
 {
     static const enum scan_paint paints[] = {SCAN_CODE, SCAN_COMMENT, SCAN_STRING};
-    uint8_t room[2][NEEDLES][VECTOR_BYTES];
-    const struct needles needles[2] = {needles_of(sets[0], room[0]), needles_of(sets[1], room[1])};
+    uint8_t room[3][NEEDLES][VECTOR_BYTES];
+    const struct needles needles[3] = {needles_of(sets[0], room[0]), needles_of(sets[1], room[1]),
+                                       needles_of(sets[2], room[2])};
     struct account account = {0};
     struct scan scan;
     size_t at = 0;
 
     scan_init(&scan, text, size);
     while (at < size) {
-        unsigned turn = (unsigned)ag_random_below(random, 6);
+        unsigned turn = (unsigned)ag_random_below(random, 9);
         size_t from = at;
 
-        at = find_by_definition(&account, text, size, from, sets[turn % 2], paints[turn / 2]);
-        assert_int_equal(scan_find(&scan, from, &needles[turn % 2], paints[turn / 2]), at);
-        if (paints[turn / 2] == SCAN_STRING && from < size)
+        at = find_by_definition(&account, text, size, from, sets[turn % 3], paints[turn / 3]);
+        assert_int_equal(scan_find(&scan, from, &needles[turn % 3], paints[turn / 3]), at);
+        if (paints[turn / 3] == SCAN_STRING && from < size)
             account.line |= LINE_CODE; /* also when nothing stands before what was looked for */
         assert_memory_equal(scan.lines, account.lines, sizeof account.lines);
         assert_int_equal(scan.line, account.line);
@@ -116,11 +117,11 @@ static void lines_are_the_same_at_each_width(void **state)
 {
     static const char *const letters[] = {"a \n", "a \t\n\r\v\f\"/\xa0\xff", "       \n",
                                           "aaaaaaaaaaaa\n\n\"/"};
-    static const char *const sets[][2] = {{"\n", "\"/"},
-                                          {"/", "\"\n/\xa0"}, /* bytes that no table holds */
-                                          {"\"a+", "\na+/\xa0"},
-                                          {"\n/+\"", "a/+"},
-                                          {"x", "\"a1"}}; /* a and 1 end in the same bits */
+    static const char *const sets[][3] = {{"\n", "\"/", "a"},
+                                          {"/", "\"\n/\xa0", " "}, /* bytes that no table holds */
+                                          {"\"a+", "\na+/\xa0", "\n"},
+                                          {"\n/+\"", "a/+", " a"},
+                                          {"x", "\"a1", "a"}}; /* a and 1 end in the same bits */
     struct ag_random random;
 
     (void)state;
