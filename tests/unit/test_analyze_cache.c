@@ -1,6 +1,7 @@
 /* What is remembered: never wrong, bounded, shared; whatever happens to it on disk. */
 #include "tests/unit/cmocka_prelude.h"
 
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -298,6 +299,100 @@ static void a_repository_is_counted_right_with_any_cache(void **state)
     json_decref(right);
 }
 
+/* ---- directories on a disk
+ * ------------------------------------------------------------------------------------------ */
+
+static int seconds_ahead; /* of the clock by which a file's times are judged */
+static unsigned files_opened;
+
+int __real_clock_gettime(clockid_t clock, struct timespec *now);
+int __wrap_clock_gettime(clockid_t clock, struct timespec *now);
+
+int __wrap_clock_gettime(clockid_t clock, struct timespec *now)
+{
+    int rc = __real_clock_gettime(clock, now);
+
+    if (clock == CLOCK_REALTIME_COARSE)
+        now->tv_sec += seconds_ahead;
+    return rc;
+}
+
+int __real_openat(int folder, const char *path, int flags, ...);
+int __wrap_openat(int folder, const char *path, int flags, ...);
+
+/* Whoever opens a file to read it makes none. */
+int __wrap_openat(int folder, const char *path, int flags, ...)
+{
+    files_opened += (flags & O_DIRECTORY) == 0;
+    return __real_openat(folder, path, flags);
+}
+
+/* Counts as without a cache, and opens no more than so many files for it. */
+static void assert_opens(unsigned files, const char *json)
+{
+    json_t *right = stage_result("tree", NULL, json), *told;
+
+    files_opened = 0;
+    told = stage_result("tree", "kept", json);
+    if (!json_equal(right, told))
+        fail_msg("%s, not %s", json_dumps(told, JSON_COMPACT), json_dumps(right, JSON_COMPACT));
+    assert_int_equal(files_opened, files);
+    json_decref(right);
+    json_decref(told);
+}
+
+static void a_directory_is_counted_again_where_it_was_changed(void **state)
+{
+    static const char by_file[] = "{\"by\":\"file\"}";
+
+    (void)state;
+    seconds_ahead = 10;
+    stage_run("mkdir -p tree/a/b tree/c && for i in 1 2 3 4; do echo \"int a$i;\" >tree/a$i.c; "
+              "echo \"x = $i\" >tree/a/b$i.py; done; echo 'int b;' >tree/a/b/b.c");
+    assert_opens(9, by_file);
+    assert_opens(0, by_file);
+    assert_opens(0, "{\"by\":\"dir\"}");
+    assert_opens(0, "{\"by\":\"file\",\"exclude\":[\"a?.c\"]}");
+    assert_opens(0, by_file);              /* what was left out is not forgotten */
+    stage_run("echo 'int c;' >tree/a2.c"); /* as long as before */
+    assert_opens(1, by_file);
+    stage_run("touch -r tree/a1.c times && echo 'int d;' >tree/a1.c && touch -r times tree/a1.c");
+    assert_opens(1, by_file);
+    stage_run("echo 'y = 1' >tree/a/new.py && rm tree/a/b3.py && mv tree/a/b tree/c/d");
+    assert_opens(2, by_file);
+    stage_run("mv tree/a/b1.py h && mv tree/a/b2.py tree/a/b1.py && mv h tree/a/b2.py");
+    assert_opens(2, by_file);
+    assert_opens(0, by_file);
+}
+
+/* It may be changed again in the same tick of the clock that its file system has. */
+static void what_was_changed_just_now_is_not_remembered(void **state)
+{
+    (void)state;
+    seconds_ahead = 0;
+    stage_run("mkdir tree && echo 'int a;' >tree/a.c && echo 'int b;' >tree/b.c");
+    assert_opens(2, "{}");
+    assert_opens(2, "{}");
+    seconds_ahead = 10;
+    assert_opens(2, "{}");
+    assert_opens(0, "{}");
+}
+
+static void shards_remember_their_own(void **state)
+{
+    (void)state;
+    seconds_ahead = 10;
+    stage_run("mkdir tree && for i in $(seq 100); do seq $i >tree/$i.c; done");
+    assert_opens(100, "{}");
+    files_opened = 0;
+    for (int round = 0; round < 2; round++) {
+        json_decref(stage_result("tree", "kept", "{\"shard\":[0,2]}"));
+        json_decref(stage_result("tree", "kept", "{\"shard\":[1,2]}"));
+        assert_int_equal(files_opened, 100);
+    }
+    assert_opens(0, "{}");
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, stage_set_up, stage_tear_down)
@@ -311,6 +406,9 @@ int main(void)
         TEST(many_may_use_it_at_once),
         TEST(a_new_commit_costs_what_it_changes),
         TEST(a_repository_is_counted_right_with_any_cache),
+        TEST(a_directory_is_counted_again_where_it_was_changed),
+        TEST(what_was_changed_just_now_is_not_remembered),
+        TEST(shards_remember_their_own),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

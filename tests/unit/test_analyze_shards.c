@@ -119,6 +119,8 @@ static void a_directory(void **state)
     assert_int_equal(assert_splits("tree", NULL, "{\"by\":\"file\""), 464);
     assert_int_equal(assert_splits("tree", NULL, "{\"by\":\"dir\""), 464);
     assert_int_equal(assert_splits("tree", NULL, "{\"by\":\"dir\",\"exclude\":[\"sub\"]"), 154);
+    stage_run("printf 'sub/deep\\n*.py\\n' >tree/.gitignore");
+    assert_int_equal(assert_splits("tree", NULL, "{\"by\":\"dir\",\"gitignore\":true"), 161);
     assert_int_equal(assert_splits("tree/f1.c", NULL, "{\"by\":\"file\""), 1);
 }
 

@@ -45,6 +45,9 @@ static void a_code_has_one_type_wherever_the_stage_does_not_matter(void **state)
         {CURLE_BAD_CONTENT_ENCODING, "fetch.protocol", false},
         {CURLE_HTTP2, "fetch.protocol", true},
         {CURLE_HTTP2_STREAM, "fetch.protocol", true},
+        {CURLE_REMOTE_FILE_NOT_FOUND, "fetch.missing", false},
+        {CURLE_REMOTE_ACCESS_DENIED, "fetch.denied", false},
+        {CURLE_LOGIN_DENIED, "fetch.denied", false},
         {CURLE_FILESIZE_EXCEEDED, "fetch.too_large", false},
         {CURLE_OUT_OF_MEMORY, "handler.memory", true},
     };

@@ -31,6 +31,7 @@ struct analysis {
     struct ag_buffer content;
     struct troubles troubles;
     struct source *source;
+    recall_t *recall;         /* NULL: nothing is remembered */
     struct revision revision; /* of a repository; no repository without it */
     struct ag_buffer history; /* packed */
     const struct analyze_watch *watch;
@@ -105,7 +106,7 @@ static void note_progress(struct analysis *self)
  * at, which was told; or an error that ends the job. */
 static int inspect(struct analysis *self, const struct source_file *file)
 {
-    recall_t *recall = file->id != NULL ? self->revision.recall : NULL;
+    recall_t *recall = file->id != NULL || file->stamp != NULL ? self->recall : NULL;
     struct argosy_error err = {0};
     int rc;
 
@@ -148,9 +149,29 @@ static int skip(struct analysis *self, enum tally_skip why)
     return 0;
 }
 
+/* A look at it, which costs as much as a tenth of reading it, only for who needs that. */
+static int measure(const struct analysis *self, const struct source_file *file,
+                   struct source_file *seen, struct source_measure *measured,
+                   struct argosy_error *err)
+{
+    int rc;
+
+    *seen = *file;
+    if (file->measure == NULL || (self->shard.of <= 1 && self->recall == NULL))
+        return 0;
+    rc = file->measure(file, measured, err);
+    if (rc < 0)
+        return rc;
+    seen->size = measured->size;
+    seen->stamp = measured->is_settled ? measured->stamp : NULL;
+    return 0;
+}
+
 static int on_file(void *arg, const struct source_file *file)
 {
     struct analysis *self = arg;
+    struct source_measure measured;
+    struct source_file seen;
     struct argosy_error err = {0};
     enum tally_skip why;
     int rc;
@@ -164,24 +185,24 @@ static int on_file(void *arg, const struct source_file *file)
         return skip(self, SKIP_VENDORED);
     if (!inspect_name(self->inspector, file->name, &why))
         return skip(self, why);
-    if (file->size > SOURCE_FILE_BYTES_MAX)
-        return skip(self, SKIP_TOO_LARGE);
-    rc = shard_holds(&self->shard, file, &err);
-    if (rc < 0)
+    if (measure(self, file, &seen, &measured, &err) < 0)
         return on_walk_trouble(self, file->path, &err);
-    if (rc > 0)
-        rc = inspect(self, file);
-    return rc > 0 ? take_file(self, file) : rc;
+    if (seen.size > SOURCE_FILE_BYTES_MAX)
+        return skip(self, SKIP_TOO_LARGE);
+    if (!shard_holds(&self->shard, &seen))
+        return 0;
+    rc = inspect(self, &seen);
+    return rc > 0 ? take_file(self, &seen) : rc;
 }
 
 static void on_enter(void *arg, const struct source_folder *folder)
 {
-    recall_enter(((struct analysis *)arg)->revision.recall, folder);
+    recall_enter(((struct analysis *)arg)->recall, folder);
 }
 
 static void on_leave(void *arg, const struct source_folder *folder)
 {
-    recall_leave(((struct analysis *)arg)->revision.recall, folder);
+    recall_leave(((struct analysis *)arg)->recall, folder);
 }
 
 /* ---- the job
@@ -305,7 +326,7 @@ static int tell_history(struct analysis *self, struct outcome *outcome)
     struct history_task task = {.repo = self->revision.repo,
                                 .commit = &self->revision.commit,
                                 .files = self->source,
-                                .recall = self->revision.recall,
+                                .recall = self->recall,
                                 .stop = self->watch->stop,
                                 .permille = self->watch->permille,
                                 .trouble = on_trouble,
@@ -332,14 +353,12 @@ static int open_repository(struct analysis *self, const char *path,
 {
     const struct wish *wish = self->wish;
     struct argosy_error err = {0};
-    int rc = revision_open(&self->revision, path, wish->rev[0] != '\0' ? wish->rev : NULL, roots,
-                           self->languages, &err);
+    int rc =
+        revision_open(&self->revision, path, wish->rev[0] != '\0' ? wish->rev : NULL, roots, &err);
 
     if (rc == 0)
         rc = source_git_new(&self->source, self->revision.repo, &self->revision.commit,
                             self->revision.inside, options, &err);
-    if (rc == 0 && wish->history && shard_is_first(&self->shard))
-        return tell_history(self, outcome);
     if (rc < 0 && rc != ARGOSY_ENOMEM) {
         outcome_fail(outcome, "analyze.git", false, wish_source(wish), "%s", err.message);
         return 0;
@@ -385,7 +404,7 @@ static int walk(struct analysis *self)
         return 0;
     if (self->source->is_stream)
         self->shard.of = 1;
-    if (self->revision.recall != NULL && self->shard.of <= 1) { /* a shard sees no whole folder */
+    if (self->recall != NULL) {
         visitor.enter = on_enter;
         visitor.leave = on_leave;
     }
@@ -414,13 +433,19 @@ static void count(struct analysis *self, const char *path, const struct analyze_
                   struct outcome *outcome)
 {
     int rc = open_source(self, path, roots, outcome);
+    bool is_open = rc == 0 && outcome->type[0] == '\0';
 
-    if (rc == 0 && outcome->type[0] == '\0')
+    if (is_open && !self->source->is_stream)
+        self->recall = recall_open(roots->cache, &self->shard, self->languages);
+    if (is_open && self->wish->history && shard_is_first(&self->shard))
+        rc = tell_history(self, outcome);
+    if (is_open && rc == 0 && outcome->type[0] == '\0')
         rc = walk(self);
     if (outcome->type[0] == '\0')
         conclude(self, rc, outcome);
     if (self->source != NULL)
         self->source->destroy(&self->source);
+    recall_close(&self->recall);
     revision_close(&self->revision);
 }
 

@@ -5,10 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/log.h"
 #include "worker/analyze/engine.h"
 #include "worker/analyze/recall_record.h"
 
 enum { ID_BYTES = 20 };
+_Static_assert((int)ID_BYTES == (int)SOURCE_STAMP_BYTES, "what changes with a file's content");
 
 /* In a directory's value, before each record. */
 struct record_head {
@@ -26,6 +28,7 @@ struct frame {
 
 struct recall {
     cache_t *cache;
+    struct shard shard;
     const languages_t *languages;
     EVP_MD *sha256;
     EVP_MD_CTX *digest;
@@ -86,9 +89,9 @@ static bool make_begin(recall_t *self)
     return good && EVP_DigestFinal_ex(self->digest, self->begin, NULL) == 1;
 }
 
-/* The key of an object: what sort of value, the id, what else matters. False: no key can be made,
+/* The key of something: what sort of value, the id, what else matters. False: no key can be made,
  * so nothing is known. */
-static bool make_key(recall_t *self, char sort, const uint8_t *id, const char *name,
+static bool make_key(recall_t *self, char sort, struct ag_bytes id, const char *name,
                      uint8_t key[CACHE_KEY_BYTES])
 {
     uint8_t full[EVP_MAX_MD_SIZE];
@@ -96,7 +99,7 @@ static bool make_key(recall_t *self, char sort, const uint8_t *id, const char *n
     if (EVP_DigestInit_ex(self->digest, self->sha256, NULL) != 1 ||
         EVP_DigestUpdate(self->digest, self->begin, sizeof self->begin) != 1 ||
         EVP_DigestUpdate(self->digest, &sort, 1) != 1 ||
-        EVP_DigestUpdate(self->digest, id, ID_BYTES) != 1 ||
+        EVP_DigestUpdate(self->digest, id.data, id.size) != 1 ||
         EVP_DigestUpdate(self->digest, name, strlen(name)) != 1 ||
         EVP_DigestFinal_ex(self->digest, full, NULL) != 1)
         return false;
@@ -104,10 +107,30 @@ static bool make_key(recall_t *self, char sort, const uint8_t *id, const char *n
     return true;
 }
 
+static bool make_file_key(recall_t *self, const struct source_file *file,
+                          uint8_t key[CACHE_KEY_BYTES])
+{
+    return file->id != NULL &&
+           make_key(self, 'f', ag_bytes_of(file->id, ID_BYTES), file->name, key);
+}
+
+static bool make_folder_key(recall_t *self, const struct source_folder *folder,
+                            uint8_t key[CACHE_KEY_BYTES])
+{
+    char text[32 + SOURCE_PATH_MAX];
+
+    snprintf(text, sizeof text, "%u/%u %s", self->shard.index, self->shard.of,
+             folder->id != NULL ? "" : folder->path);
+    if (folder->id != NULL)
+        return make_key(self, 'd', ag_bytes_of(folder->id, ID_BYTES), text, key);
+    /* With its zero, so that no two pairs of root and path read the same. */
+    return make_key(self, 'p', ag_bytes_of(folder->root, strlen(folder->root) + 1), text, key);
+}
+
 /* ---- one of them
  * --------------------------------------------------------------------------------------- */
 
-recall_t *recall_new(cache_t *cache, const languages_t *languages)
+static recall_t *recall_new(cache_t *cache, const struct shard *shard, const languages_t *languages)
 {
     recall_t *self = calloc(1, sizeof *self);
 
@@ -117,21 +140,33 @@ recall_t *recall_new(cache_t *cache, const languages_t *languages)
     }
     self->cache = cache;
     self->languages = languages;
+    self->shard = shard->of > 1 ? *shard : (struct shard){0};
     self->value = ag_buffer_empty(CACHE_VALUE_BYTES_MAX);
     self->digest = EVP_MD_CTX_new();
     self->sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
     if (self->digest == NULL || self->sha256 == NULL || !make_begin(self))
-        recall_destroy(&self, NULL, 0);
+        recall_close(&self);
     return self;
 }
 
-void recall_destroy(recall_t **self_p, char *trouble, size_t size)
+recall_t *recall_open(const char *folder, const struct shard *shard, const languages_t *languages)
+{
+    struct argosy_error err = {0};
+    cache_t *cache;
+
+    if (folder == NULL)
+        return NULL;
+    if (cache_open(&cache, folder, &err) == 0)
+        return recall_new(cache, shard, languages);
+    ag_log_warning("analyze", "cache cannot be used", ag_kv("reason", err.message));
+    return NULL;
+}
+
+void recall_close(recall_t **self_p)
 {
     recall_t *self = *self_p;
 
     *self_p = NULL;
-    if (size > 0)
-        trouble[0] = '\0';
     if (self == NULL)
         return;
     for (size_t i = 0; i < RECALL_DEPTH_MAX; i++) {
@@ -139,8 +174,8 @@ void recall_destroy(recall_t **self_p, char *trouble, size_t size)
         ag_buffer_free(&self->frames[i].found);
     }
     cache_flush(self->cache);
-    if (size > 0 && cache_trouble(self->cache) != NULL)
-        snprintf(trouble, size, "%s", cache_trouble(self->cache));
+    if (cache_trouble(self->cache) != NULL)
+        ag_log_warning("analyze", "cache is broken", ag_kv("reason", cache_trouble(self->cache)));
     cache_close(&self->cache);
     EVP_MD_CTX_free(self->digest);
     EVP_MD_free(self->sha256);
@@ -172,7 +207,7 @@ void recall_enter(recall_t *self, const struct source_folder *folder)
     ag_buffer_clear(&frame->found);
     frame->at = 0;
     /* Nothing is looked at in other people's code. */
-    frame->has_news = !folder->is_vendored && !(make_key(self, 'd', folder->id, "", key) &&
+    frame->has_news = !folder->is_vendored && !(make_folder_key(self, folder, key) &&
                                                 cache_get(self->cache, key, &frame->known));
 }
 
@@ -183,15 +218,20 @@ void recall_leave(recall_t *self, const struct source_folder *folder)
 
     self->depth--;
     if (frame != NULL && frame->has_news && !frame->found.failed &&
-        make_key(self, 'd', folder->id, "", key))
+        make_folder_key(self, folder, key))
         cache_put(self->cache, key, ag_buffer_bytes(&frame->found));
+}
+
+static const uint8_t *version_of(const struct source_file *file)
+{
+    return file->id != NULL ? file->id : file->stamp;
 }
 
 static bool is_of(const struct record_head *head, const uint8_t *name,
                   const struct source_file *file)
 {
-    return memcmp(head->id, file->id, ID_BYTES) == 0 && head->name_size == strlen(file->name) &&
-           memcmp(name, file->name, head->name_size) == 0;
+    return memcmp(head->id, version_of(file), ID_BYTES) == 0 &&
+           head->name_size == strlen(file->name) && memcmp(name, file->name, head->name_size) == 0;
 }
 
 /* The record of a file in its directory's value. Files come in the order in which they stand there,
@@ -224,7 +264,7 @@ static void add_to_frame(struct frame *frame, const struct source_file *file,
     struct record_head head = {.name_size = (uint32_t)strlen(file->name),
                                .record_size = (uint32_t)record.size};
 
-    memcpy(head.id, file->id, ID_BYTES);
+    memcpy(head.id, version_of(file), ID_BYTES);
     ag_buffer_append(&frame->found, &head, sizeof head);
     ag_buffer_append(&frame->found, file->name, head.name_size);
     ag_buffer_append(&frame->found, record.data, record.size);
@@ -242,8 +282,7 @@ bool recall_find(recall_t *self, const struct source_file *file, struct inspecte
     if (frame != NULL)
         record = find_in_frame(frame, file);
     if (record.data == NULL) {
-        if (!make_key(self, 'f', file->id, file->name, key) ||
-            !cache_get(self->cache, key, &self->value))
+        if (!make_file_key(self, file, key) || !cache_get(self->cache, key, &self->value))
             return false;
         record = ag_buffer_bytes(&self->value);
         if (frame != NULL)
@@ -269,7 +308,7 @@ void recall_keep(recall_t *self, const struct source_file *file, const struct in
         frame->has_news = true;
         add_to_frame(frame, file, ag_buffer_bytes(&self->value));
     }
-    if (make_key(self, 'f', file->id, file->name, key))
+    if (make_file_key(self, file, key))
         cache_put(self->cache, key, ag_buffer_bytes(&self->value));
 }
 
@@ -280,13 +319,14 @@ bool recall_get_commit(recall_t *self, const uint8_t *id, struct ag_buffer *out)
 {
     uint8_t key[CACHE_KEY_BYTES];
 
-    return make_key(self, 'c', id, "", key) && cache_get(self->cache, key, out);
+    return make_key(self, 'c', ag_bytes_of(id, ID_BYTES), "", key) &&
+           cache_get(self->cache, key, out);
 }
 
 void recall_put_commit(recall_t *self, const uint8_t *id, struct ag_bytes value)
 {
     uint8_t key[CACHE_KEY_BYTES];
 
-    if (make_key(self, 'c', id, "", key))
+    if (make_key(self, 'c', ag_bytes_of(id, ID_BYTES), "", key))
         cache_put(self->cache, key, value);
 }

@@ -1,6 +1,7 @@
-/* recall.h - what the analysis of a repository remembers in a cache: what was found in a file, by
+/* recall.h - what an analysis remembers in a cache. Of a repository: what was found in a file, by
  * its blob's id and its name; the same for all files of a directory at once, by its tree's id; and
- * what a commit changed.
+ * what a commit changed. Of a directory on a disk: what was found in its files, by its path, for
+ * those whose stamps are what they were.
  *
  * Everything is kept under a digest of the ids, of the languages of a --languages file, and of the
  * engine: its sources are hashed when it is built (engine.h), so that another engine finds nothing
@@ -13,6 +14,7 @@
 
 #include "worker/analyze/cache.h"
 #include "worker/analyze/inspect.h"
+#include "worker/analyze/shard.h"
 #include "worker/analyze/source.h"
 
 /* Directories inside each other that are remembered as such: each may hold a value in memory. */
@@ -20,18 +22,19 @@ enum { RECALL_DEPTH_MAX = 64 };
 
 typedef struct recall recall_t;
 
-/* Over a cache that it closes in the end. `languages` must outlive it. NULL when memory is short
- * (the cache is closed then). */
-recall_t *recall_new(cache_t *cache, const languages_t *languages);
+/* In a cache in `folder`, for one shard of a source: shards have values of directories of their
+ * own. `languages` must outlive it. NULL, and a line in the log, when that cannot be: then nothing
+ * is remembered. */
+recall_t *recall_open(const char *folder, const struct shard *shard, const languages_t *languages);
 
-/* Writes what is new. Returns what went wrong with the cache, in `trouble`, or an empty text. */
-void recall_destroy(recall_t **self_p, char *trouble, size_t size);
+/* Writes what is new. */
+void recall_close(recall_t **self_p);
 
 /* Around the files of a directory: its files are looked up together. */
 void recall_enter(recall_t *self, const struct source_folder *folder);
 void recall_leave(recall_t *self, const struct source_folder *folder);
 
-/* What is known of a file with an id; `out` borrows from it until the next call. */
+/* What is known of a file with an id or a stamp; `out` borrows from it until the next call. */
 bool recall_find(recall_t *self, const struct source_file *file, struct inspected *out);
 void recall_keep(recall_t *self, const struct source_file *file, const struct inspected *inspected);
 

@@ -23,8 +23,7 @@ static inline bool shard_is_first(const struct shard *self)
     return self->index == 0;
 }
 
-/* By the id of the content where there is one, else by its size. 1, 0; ARGOSY_ENOTFOUND, ARGOSY_EIO
- * when the size cannot be had. */
-int shard_holds(const struct shard *self, const struct source_file *file, struct argosy_error *err);
+/* By the id of the content where there is one, else by its size, which has to be known. */
+bool shard_holds(const struct shard *self, const struct source_file *file);
 
 #endif

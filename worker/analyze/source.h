@@ -32,17 +32,28 @@ enum {
         256 << 20 /* what describes all of them: zip's directory, 7z's header */
 };
 
+enum { SOURCE_STAMP_BYTES = 20 };
+
+/* What is known of a file without reading it. */
+struct source_measure {
+    uint64_t size;
+    /* Another one when the file may have been changed: of its times, size and place on the disk. */
+    uint8_t stamp[SOURCE_STAMP_BYTES];
+    bool is_settled; /* it was not changed just now: equal stamps mean equal content */
+};
+
 struct source_file {
-    const char *path;  /* relative to the source */
-    const char *name;  /* its last part */
-    uint64_t size;     /* 0 also where measure() or reading it is the way to know */
-    bool is_vendored;  /* below a directory of other people's code */
-    bool is_submodule; /* a commit of another repository stands there: nothing to read */
-    bool is_ignored;   /* git would ignore it: a file or a directory, not to be read */
-    const uint8_t *id; /* of its content, in a git repository; else NULL */
-    /* Its size, without reading it; NULL: it is known, or the id says more. ARGOSY_ENOTFOUND,
-     * ARGOSY_EIO. */
-    int (*measure)(const struct source_file *self, uint64_t *size, struct argosy_error *err);
+    const char *path;     /* relative to the source */
+    const char *name;     /* its last part */
+    uint64_t size;        /* 0 also where measure() or reading it is the way to know */
+    bool is_vendored;     /* below a directory of other people's code */
+    bool is_submodule;    /* a commit of another repository stands there: nothing to read */
+    bool is_ignored;      /* git would ignore it: a file or a directory, not to be read */
+    const uint8_t *id;    /* of its content, in a git repository; else NULL */
+    const uint8_t *stamp; /* SOURCE_STAMP_BYTES of a settled one, once it was measured; or NULL */
+    /* NULL: the size is known, or the id says more. ARGOSY_ENOTFOUND, ARGOSY_EIO. */
+    int (*measure)(const struct source_file *self, struct source_measure *out,
+                   struct argosy_error *err);
     /* Read it all into `out` (cleared first). ARGOSY_ENOTFOUND, ARGOSY_EIO with the reason,
      * ARGOSY_EPROTO (damaged or encrypted in its archive), ARGOSY_ETOOBIG, ARGOSY_ENOMEM,
      * ARGOSY_ESTATE when it was told to stop. */
@@ -50,9 +61,11 @@ struct source_file {
     void *data; /* the source's own */
 };
 
-/* A directory whose content has an id. */
+/* A directory. */
 struct source_folder {
-    const uint8_t *id; /* two with the same one hold the same */
+    const uint8_t *id; /* two with the same one hold the same; NULL: there is none */
+    const char *root;  /* else the source's place on this machine, ... */
+    const char *path;  /* ... and the directory's in it */
     bool is_vendored;
 };
 
@@ -64,7 +77,7 @@ struct source_visitor {
      * limit; the rest is not told of when the path is an archive's); in an archive also
      * ARGOSY_EPROTO (damaged, hostile). */
     int (*trouble)(void *arg, const char *path, const struct argosy_error *err);
-    /* Around the files of a directory, for sources whose directories have ids; may be NULL. */
+    /* Around the files of a directory; may be NULL. An archive does not tell. */
     void (*enter)(void *arg, const struct source_folder *folder);
     void (*leave)(void *arg, const struct source_folder *folder);
     void *arg;

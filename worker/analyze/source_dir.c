@@ -7,12 +7,17 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "common/error.h"
 #include "common/list.h"
 #include "worker/analyze/ignore_walk.h"
 #include "worker/analyze/source_path.h"
+
+/* Some file systems tell times in steps of two seconds: what was changed later than that may be
+ * changed again without a trace. */
+enum { SETTLES_S = 3 };
 
 struct source_dir {
     struct source source;
@@ -106,14 +111,36 @@ static int read_file(const struct source_file *file, struct ag_buffer *out,
     return rc;
 }
 
-static int measure_file(const struct source_file *file, uint64_t *size, struct argosy_error *err)
+static uint64_t nanoseconds(const struct timespec *time)
+{
+    return (uint64_t)time->tv_sec * 1000000000 + (uint64_t)time->tv_nsec;
+}
+
+/* Whatever writes to a file, or puts another one in its place, changes one of the two times. */
+static void stamp(const struct stat *is, uint8_t out[SOURCE_STAMP_BYTES])
+{
+    uint64_t words[2] = {nanoseconds(&is->st_mtim), nanoseconds(&is->st_ctim)};
+    uint32_t rest =
+        (uint32_t)((uint64_t)is->st_size ^ (uint64_t)is->st_ino << 12 ^ is->st_dev << 24);
+
+    memcpy(out, words, sizeof words);
+    memcpy(out + sizeof words, &rest, sizeof rest);
+}
+
+static int measure_file(const struct source_file *file, struct source_measure *out,
+                        struct argosy_error *err)
 {
     const struct place *place = file->data;
+    struct timespec now;
     struct stat is;
 
     if (fstatat(place->folder, file->name, &is, AT_SYMLINK_NOFOLLOW) < 0)
         return fail_with_errno(err);
-    *size = (uint64_t)is.st_size;
+    clock_gettime(CLOCK_REALTIME_COARSE, &now);
+    out->size = (uint64_t)is.st_size;
+    out->is_settled =
+        is.st_mtim.tv_sec < now.tv_sec - SETTLES_S && is.st_ctim.tv_sec < now.tv_sec - SETTLES_S;
+    stamp(&is, out->stamp);
     return 0;
 }
 
@@ -261,6 +288,26 @@ static int visit_all(struct source_dir *self, DIR *dir, int folder, size_t lengt
     return rc;
 }
 
+/* The same, with a word before and behind it. */
+static int visit_told(struct source_dir *self, DIR *dir, int folder, size_t length, unsigned depth,
+                      bool is_vendored)
+{
+    const struct source_visitor *visitor = self->visitor;
+    struct source_folder told = {.root = self->path, .is_vendored = is_vendored};
+    char path[SOURCE_PATH_MAX];
+    int rc;
+
+    if (visitor == NULL || visitor->enter == NULL)
+        return visit_all(self, dir, folder, length, depth, is_vendored);
+    memcpy(path, self->relative, length);
+    path[length] = '\0';
+    told.path = path;
+    visitor->enter(visitor->arg, &told);
+    rc = visit_all(self, dir, folder, length, depth, is_vendored);
+    visitor->leave(visitor->arg, &told);
+    return rc;
+}
+
 /* Takes over `folder`. `length` is that of the directory's path in self->relative. */
 static int walk(struct source_dir *self, int folder, size_t length, unsigned depth,
                 bool is_vendored)
@@ -284,7 +331,7 @@ static int walk(struct source_dir *self, int folder, size_t length, unsigned dep
     if (self->ignore != NULL)
         rc = ignore_walk_enter(self->ignore, folder, self->relative, length, &frame);
     if (rc == 0)
-        rc = visit_all(self, dir, folder, length, depth, is_vendored);
+        rc = visit_told(self, dir, folder, length, depth, is_vendored);
     if (self->ignore != NULL)
         ignore_walk_leave(self->ignore, &frame);
     closedir(dir);

@@ -27,6 +27,9 @@ static const struct row {
     {CURLE_WRITE_ERROR, "fetch.protocol", false, "the body is not encoded as it says"},
     {CURLE_HTTP2, "fetch.protocol", true, "HTTP/2 broke down"},
     {CURLE_HTTP2_STREAM, "fetch.protocol", true, "an HTTP/2 stream was closed"},
+    {CURLE_REMOTE_FILE_NOT_FOUND, "fetch.missing", false, "the server has no such file"},
+    {CURLE_REMOTE_ACCESS_DENIED, "fetch.denied", false, "the server does not let us there"},
+    {CURLE_LOGIN_DENIED, "fetch.denied", false, "the server does not take this user and password"},
     {CURLE_FILESIZE_EXCEEDED, "fetch.too_large", false, "larger than the limit"},
 #if LIBCURL_VERSION_NUM >= 0x080600
     {CURLE_TOO_LARGE, "fetch.too_large", false, "a header is larger than libcurl takes"},

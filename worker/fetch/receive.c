@@ -204,6 +204,8 @@ static size_t on_header(char *line, size_t one, size_t size, void *arg)
     hop->quiet_since = ag_clock_mono_ms();
     if (hop->has_head)
         return size; /* behind the body: nobody has asked for trailers, nor believes them */
+    if (!url_is_http(hop->url))
+        return size; /* what an FTP server says besides */
     if (self->exchange != NULL)
         exchange_add_head(self->exchange, line, size);
     if (size >= 5 && memcmp(line, "HTTP/", 5) == 0) { /* a new answer, after a 100 or a 103 */
