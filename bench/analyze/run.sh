@@ -128,7 +128,7 @@ if wants engine && ! compile_engine; then
     drop engine "its libraries are not beside $bin; leave --bin out, then they are built"
 fi
 engine_threads=$threads
-if [ "$threads" -gt 1 ] && ! grep -q '"shard"' "$top/worker/analyze/analyze.c"; then
+if [ "$threads" -gt 1 ] && ! grep -q '"shard"' "$top/worker/analyze/wish.c"; then
     skip "the engine on $threads threads: it does not know shards"
     engine_threads=1
 fi

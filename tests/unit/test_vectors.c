@@ -47,8 +47,10 @@ struct account {
 
 static bool is_found(const char *set, const uint8_t *text, size_t size, size_t at)
 {
+    if (set[1] != '\0' && set[2] == '+' && text[at] == (uint8_t)set[0])
+        return at + 1 < size && text[at + 1] == (uint8_t)set[1];
     if (set[1] != '\0' && set[2] == '+')
-        return text[at] == (uint8_t)set[0] && at + 1 < size && text[at + 1] == (uint8_t)set[1];
+        set += 3;
     return memchr(set, text[at], strlen(set)) != NULL;
 }
 
@@ -69,41 +71,41 @@ static size_t find_by_definition(struct account *self, const uint8_t *text, size
     return from;
 }
 
-/* Of a set "xy+" only x counts, with y behind it. */
+/* Of a set "xy+..." x counts only with y behind it. */
 static struct needles needles_of(const char *set, uint8_t room[NEEDLES][VECTOR_BYTES])
 {
     struct needles needles = {.spread = room};
 
     if (set[1] != '\0' && set[2] == '+') {
-        needles.has_second = true;
-        memset(needles.second, set[1], sizeof needles.second);
         needles_add(&needles, NEEDLES, (uint8_t)set[0]);
-        return needles;
+        needles_qualify(&needles, (uint8_t)set[1]);
+        set += 3;
     }
     for (; *set != '\0'; set++)
         needles_add(&needles, NEEDLES, (uint8_t)*set);
     return needles;
 }
 
-/* Two sets and three paints in turn, as a lexer has them. */
-static void compare_scans(const uint8_t *text, size_t size, const char *const sets[2],
+/* Three sets, of which a block remembers two, and three paints in turn. */
+static void compare_scans(const uint8_t *text, size_t size, const char *const sets[3],
                           struct ag_random *random)
 {
     static const enum scan_paint paints[] = {SCAN_CODE, SCAN_COMMENT, SCAN_STRING};
-    uint8_t room[2][NEEDLES][VECTOR_BYTES];
-    const struct needles needles[2] = {needles_of(sets[0], room[0]), needles_of(sets[1], room[1])};
+    uint8_t room[3][NEEDLES][VECTOR_BYTES];
+    const struct needles needles[3] = {needles_of(sets[0], room[0]), needles_of(sets[1], room[1]),
+                                       needles_of(sets[2], room[2])};
     struct account account = {0};
     struct scan scan;
     size_t at = 0;
 
     scan_init(&scan, text, size);
     while (at < size) {
-        unsigned turn = (unsigned)ag_random_below(random, 6);
+        unsigned turn = (unsigned)ag_random_below(random, 9);
         size_t from = at;
 
-        at = find_by_definition(&account, text, size, from, sets[turn % 2], paints[turn / 2]);
-        assert_int_equal(scan_find(&scan, from, &needles[turn % 2], paints[turn / 2]), at);
-        if (paints[turn / 2] == SCAN_STRING && from < size)
+        at = find_by_definition(&account, text, size, from, sets[turn % 3], paints[turn / 3]);
+        assert_int_equal(scan_find(&scan, from, &needles[turn % 3], paints[turn / 3]), at);
+        if (paints[turn / 3] == SCAN_STRING && from < size)
             account.line |= LINE_CODE; /* also when nothing stands before what was looked for */
         assert_memory_equal(scan.lines, account.lines, sizeof account.lines);
         assert_int_equal(scan.line, account.line);
@@ -115,10 +117,11 @@ static void lines_are_the_same_at_each_width(void **state)
 {
     static const char *const letters[] = {"a \n", "a \t\n\r\v\f\"/\xa0\xff", "       \n",
                                           "aaaaaaaaaaaa\n\n\"/"};
-    static const char *const sets[][2] = {{"\n", "\"/"},
-                                          {"/", "\"\n/\xa0"}, /* bytes that no table holds */
-                                          {"\"a+", "a/+"},
-                                          {"x", "\"a1"}}; /* a and 1 end in the same bits */
+    static const char *const sets[][3] = {{"\n", "\"/", "a"},
+                                          {"/", "\"\n/\xa0", " "}, /* bytes that no table holds */
+                                          {"\"a+", "\na+/\xa0", "\n"},
+                                          {"\n/+\"", "a/+", " a"},
+                                          {"x", "\"a1", "a"}}; /* a and 1 end in the same bits */
     struct ag_random random;
 
     (void)state;
@@ -129,7 +132,7 @@ static void lines_are_the_same_at_each_width(void **state)
             size_t size;
             uint8_t *text = random_text(&random, letters[i % 4], &size);
 
-            compare_scans(text, size, sets[ag_random_below(&random, 4)], &random);
+            compare_scans(text, size, sets[ag_random_below(&random, 5)], &random);
             free(text);
         }
     }
@@ -151,7 +154,10 @@ static size_t first_word(const char *const *texts, unsigned count, const uint8_t
 
 static void words_are_the_same_at_each_width(void **state)
 {
-    static const char *const texts[] = {"ab", "abba", "bab", "aabaa"};
+    static const char *const texts[] = {"ab",   "abba", "bab", "aabaa", "cad", "dac",
+                                        "efgh", "hgf",  "ij",  "kab",   "lk"};
+    static const char *const alphabets[] = {"ab", "abcdefghijkl", "abcdefghijklmnopqrst\xe1\xe2"};
+    enum { TEXTS_COUNT = sizeof texts / sizeof *texts };
     struct ag_random random;
 
     (void)state;
@@ -160,15 +166,15 @@ static void words_are_the_same_at_each_width(void **state)
         struct words words;
 
         vector_limit(widths[w]);
-        words_prepare(&words, texts, 4);
+        words_prepare(&words, texts, TEXTS_COUNT);
         for (size_t i = 0; i < TEXTS; i++) {
             unsigned which, expected;
             size_t size, from, to, at;
-            uint8_t *text = random_text(&random, i % 2 == 0 ? "ab" : "abcdefghijklmnopqrst", &size);
+            uint8_t *text = random_text(&random, alphabets[i % 3], &size);
 
             from = ag_random_below(&random, size + 1);
             to = from + ag_random_below(&random, size - from + 1);
-            at = first_word(texts, 4, text, from, to, &expected);
+            at = first_word(texts, TEXTS_COUNT, text, from, to, &expected);
             assert_int_equal(words_find(&words, text, from, to, size, &which), at);
             if (at < to)
                 assert_int_equal(which, expected);

@@ -9,13 +9,22 @@
 
 /* Templates inside templates; deeper ones are read as one. */
 enum { TEMPLATE_DEPTH_MAX = 32 };
-enum { BOM_BYTES = 3 };
+enum { BOM_BYTES = 3, HEARD_MAX = 64, HEARD_BYTES_MAX = 16 };
+
+/* What a word meant: documents name the same few languages again and again, and a row is found by
+ * going over all of them. */
+struct heard {
+    char word[HEARD_BYTES_MAX];
+    size_t size;
+    const struct language *language;
+};
 
 struct counter {
     const languages_t *languages;
     struct lexer **lexers; /* by the row's place; NULL until first used */
     struct words marks;    /* what is looked for in comments */
-    bool no_memory;        /* a part could not be counted */
+    struct heard heard[HEARD_MAX];
+    bool no_memory; /* a part could not be counted */
     /* For count_find_in_comments(), NULL otherwise. */
     const struct words *sought;
     const uint8_t *sought_end;
@@ -412,7 +421,20 @@ static void run(struct text *self, size_t at)
 
 const struct language *text_language_of(const struct text *self, struct ag_bytes word)
 {
-    return language_of_word(self->counter->languages, word);
+    struct heard *heard = self->counter->heard;
+    size_t place = word.size;
+
+    if (word.size == 0 || word.size > HEARD_BYTES_MAX)
+        return language_of_word(self->counter->languages, word);
+    for (size_t i = 0; i < word.size; i++)
+        place = place * 31 + word.data[i];
+    heard += place % HEARD_MAX;
+    if (heard->size != word.size || memcmp(heard->word, word.data, word.size) != 0) {
+        heard->language = language_of_word(self->counter->languages, word);
+        heard->size = word.size;
+        memcpy(heard->word, word.data, word.size);
+    }
+    return heard->language;
 }
 
 static const struct lexer *lexer_of(counter_t *self, const struct language *language)

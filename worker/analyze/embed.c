@@ -80,7 +80,7 @@ tag_language(const struct text *self, const struct language_embed *embed, size_t
         return text_language_of(self, lang);
     if (type.size > 0)
         return text_language_of(self, subtype(type));
-    return language_find(embed->language);
+    return self->lexer->embedded[embed - self->lexer->language->embeds];
 }
 
 static bool is_tag(const struct text *self, size_t at, const char *name, size_t size)
@@ -242,13 +242,12 @@ static size_t find_code(const struct text *self, const struct token *token, size
 size_t text_run_between(struct text *self, const struct token *token, size_t at)
 {
     struct scan *scan = &self->scan;
-    const struct language_embed *embed = &self->lexer->language->embeds[0];
     size_t open = find_code(self, token, at);
     bool is_line = at == 0 || scan->data[at - 1] == '\n';
     size_t from = is_line ? at : line_behind(self, at);
     size_t to = open == scan->size ? open : line_begin(self, open, at);
 
-    if (from >= to || !text_count_part(self, language_find(embed->language), from, to))
+    if (from >= to || !text_count_part(self, self->lexer->embedded[0], from, to))
         from = to = open;
     scan_pass(scan, at, from, SCAN_CODE);
     scan_pass(scan, to, open, SCAN_CODE);

@@ -25,6 +25,12 @@ void needles_add(struct needles *self, unsigned max, uint8_t byte)
     memset(self->spread[self->count++], byte, VECTOR_BYTES);
 }
 
+void needles_qualify(struct needles *self, uint8_t second)
+{
+    self->has_second = true;
+    memset(self->second, second, sizeof self->second);
+}
+
 static void add_inside(struct token *token, const char *text)
 {
     if (text != NULL)
@@ -74,10 +80,8 @@ static void prepare_inside(struct token *token)
             break;
         }
         add_inside(token, token->close);
-        if (token->block->rules == 0 && token->close_size > 1) { /* stars are many in comments */
-            token->inside.has_second = true;
-            memset(token->inside.second, token->close[1], VECTOR_BYTES);
-        }
+        if (token->block->rules == 0 && token->close_size > 1) /* stars are many in comments */
+            needles_qualify(&token->inside, (uint8_t)token->close[1]);
         if (token->block->rules & BLOCK_NESTED)
             add_inside(token, token->open);
         if (token->block->rules & BLOCK_STRINGS)
@@ -130,6 +134,25 @@ static char heredoc_of(const struct language *language)
                                                        : 0;
 }
 
+/* Some tokens begin only where a line does: at newlines, as a rule at few of them. They stand last.
+ */
+static void look_for_columns(struct lexer *self)
+{
+    uint8_t first = self->tokens_count > 0 ? self->tokens[self->tokens_count - 1].first : 0;
+    bool is_one = true;
+
+    for (unsigned i = 0; i < self->tokens_count; i++)
+        if (is_in_column_1(&self->tokens[i])) {
+            self->columns_count++;
+            is_one &= self->tokens[i].first == first;
+        }
+    if (self->columns_count == 0)
+        return;
+    needles_add(&self->code, NEEDLES_MAX, '\n');
+    if (is_one)
+        needles_qualify(&self->code, first);
+}
+
 void lexer_prepare(struct lexer *self, const struct language *language)
 {
     *self = (struct lexer){.language = language, .heredoc = heredoc_of(language)};
@@ -151,25 +174,23 @@ void lexer_prepare(struct lexer *self, const struct language *language)
     for (unsigned i = 0; i < LANGUAGE_EMBEDS_MAX && language->embeds[i].open != NULL; i++) {
         const struct language_embed *embed = &language->embeds[i];
 
+        self->embedded[i] = embed->language != NULL ? language_find(embed->language) : NULL;
         if (embed->rules & (EMBED_TAG | EMBED_FENCE))
             add_token(self, TOKEN_EMBED, embed->open, NULL)->embed = embed;
     }
     qsort(self->tokens, self->tokens_count, sizeof self->tokens[0], compare);
+    look_for_columns(self);
 
     for (unsigned i = 0; i < self->tokens_count; i++) {
         struct token *token = &self->tokens[i];
 
         prepare_inside(token);
-        if (is_in_column_1(token)) {
-            self->columns_count++;
+        if (is_in_column_1(token))
             continue;
-        }
         needles_add(&self->code, NEEDLES_MAX, token->first);
         if (self->group[token->first] == 0)
             self->group[token->first] = (uint8_t)(i + 1);
     }
-    if (self->columns_count > 0)
-        needles_add(&self->code, NEEDLES_MAX, '\n');
     if (self->heredoc != 0)
         needles_add(&self->code, NEEDLES_MAX, '<');
     if (language->rules & LANGUAGE_ESCAPES)

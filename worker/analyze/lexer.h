@@ -18,10 +18,13 @@ enum { NEEDLES_MAX = 20, NEEDLES_INSIDE_MAX = 4, TOKENS_MAX = 24, VECTOR_BYTES =
 struct needles {
     unsigned count;
     bool has_table;
-    bool has_second; /* there is one needle, and this byte must stand behind it */
+    bool has_second; /* the first needle counts only with this byte behind it */
     uint8_t (*spread)[VECTOR_BYTES];
     uint8_t table[VECTOR_BYTES], second[VECTOR_BYTES];
 };
+
+/* The first needle counts only with `second` behind it, from now on. */
+void needles_qualify(struct needles *self, uint8_t second);
 
 /* Add a byte; `max` is what self->spread has room for, more stop the program. */
 void needles_add(struct needles *self, unsigned max, uint8_t byte);
@@ -50,8 +53,9 @@ struct lexer {
     unsigned tokens_count;
     uint8_t group[256];     /* 1 + the first token that begins with this byte; 0 none */
     unsigned columns_count; /* tokens that begin in column 1 only stand last, not in `group` */
-    char heredoc;           /* the heredoc rule: 's'hell, 'r'uby, 'p'hp or 0 */
-    bool tracks_last;       /* something depends on the code before it */
+    const struct language *embedded[LANGUAGE_EMBEDS_MAX]; /* the row that each names, or NULL */
+    char heredoc;     /* the heredoc rule: 's'hell, 'r'uby, 'p'hp or 0 */
+    bool tracks_last; /* something depends on the code before it */
 };
 
 /* Fill self from a row. */

@@ -21,7 +21,8 @@ static uint64_t marks_portable(const uint8_t *block, const struct needles *set)
     for (unsigned n = 0; n < set->count; n++)
         is[set->spread[n][0]] = true;
     for (unsigned i = 0; i < BLOCK_BYTES; i++)
-        marks |= (uint64_t)(is[block[i]] && (!set->has_second || block[i + 1] == set->second[0]))
+        marks |= (uint64_t)(is[block[i]] && (!set->has_second || block[i] != set->spread[0][0] ||
+                                             block[i + 1] == set->second[0]))
                  << i;
     return marks;
 }
@@ -71,9 +72,12 @@ static inline uint64_t marks_sse2(const uint8_t *block, const struct needles *se
     }
     for (unsigned i = 0; set->has_second && i < QUARTERS; i++) {
         __m128i next = _mm_loadu_si128((const __m128i *)(const void *)(block + 1) + i);
+        __m128i first = _mm_loadu_si128((const __m128i *)(const void *)set->spread[0]);
         __m128i second = _mm_loadu_si128((const __m128i *)(const void *)set->second);
+        __m128i alone =
+            _mm_andnot_si128(_mm_cmpeq_epi8(next, second), _mm_cmpeq_epi8(bytes[i], first));
 
-        found[i] = _mm_and_si128(found[i], _mm_cmpeq_epi8(next, second));
+        found[i] = _mm_andnot_si128(alone, found[i]);
     }
     return join_sse2(found);
 }
@@ -134,10 +138,14 @@ VECTOR_AVX2_TARGET static inline uint64_t marks_avx2(const uint8_t *block,
         found_high = _mm256_or_si256(found_high, _mm256_cmpeq_epi8(high, needle));
     }
     if (set->has_second) {
-        __m256i second = twice_avx2(set->second);
+        __m256i first = twice_avx2(set->spread[0]), second = twice_avx2(set->second);
+        __m256i low_next = _mm256_cmpeq_epi8(load_avx2(block + 1), second);
+        __m256i high_next = _mm256_cmpeq_epi8(load_avx2(block + 33), second);
 
-        found_low = _mm256_and_si256(found_low, _mm256_cmpeq_epi8(load_avx2(block + 1), second));
-        found_high = _mm256_and_si256(found_high, _mm256_cmpeq_epi8(load_avx2(block + 33), second));
+        found_low = _mm256_andnot_si256(
+            _mm256_andnot_si256(low_next, _mm256_cmpeq_epi8(low, first)), found_low);
+        found_high = _mm256_andnot_si256(
+            _mm256_andnot_si256(high_next, _mm256_cmpeq_epi8(high, first)), found_high);
     }
     return join_avx2(found_low, found_high);
 }

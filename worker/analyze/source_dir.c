@@ -51,8 +51,9 @@ struct place {
     int folder;
 };
 
-/* A file that is no text is not read up to the limit only to find that out. */
-static int look_at_size(int fd, struct argosy_error *err)
+/* A file of more than one read: it is not read up to the limit only to find out that it is no text,
+ * and what is to come gets its room at once. */
+static int make_room(int fd, struct ag_buffer *out, struct argosy_error *err)
 {
     struct stat is;
 
@@ -60,6 +61,8 @@ static int look_at_size(int fd, struct argosy_error *err)
         return fail_with_errno(err);
     if (is.st_size > SOURCE_FILE_BYTES_MAX)
         return ag_fail(err, ARGOSY_ETOOBIG, "larger than %d bytes", SOURCE_FILE_BYTES_MAX);
+    if (ag_buffer_reserve(out, (size_t)is.st_size + SOURCE_READ_BYTES - out->size) == NULL)
+        return ag_fail(err, ARGOSY_ENOMEM, "no memory for a file");
     return 0;
 }
 
@@ -87,7 +90,7 @@ static int read_all(const struct source_dir *self, int fd, struct ag_buffer *out
         out->size += (size_t)got;
         if (got < SOURCE_READ_BYTES)
             return 0;
-        if (out->size == SOURCE_READ_BYTES && (rc = look_at_size(fd, err)) < 0)
+        if (out->size == SOURCE_READ_BYTES && (rc = make_room(fd, out, err)) < 0)
             return rc;
     }
 }

@@ -8,7 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { WORDS_MAX = 16, WORDS_VECTOR_BYTES = 16 };
+enum { WORDS_MAX = 16, WORDS_VECTOR_BYTES = 16, WORDS_LETTERS = 3 };
 
 struct words;
 typedef size_t words_find_fn(const struct words *self, const uint8_t *data, size_t from, size_t to,
@@ -25,6 +25,9 @@ struct words {
         _Alignas(WORDS_VECTOR_BYTES) uint8_t first[WORDS_VECTOR_BYTES];
         uint8_t second[WORDS_VECTOR_BYTES];
     } pairs[WORDS_MAX];
+    /* The same for wider vectors, where the number of words makes no difference: each word belongs
+     * to one of eight bits, which is set for the low and the high half of its first letters. */
+    uint8_t halves[WORDS_LETTERS][2][WORDS_VECTOR_BYTES];
 };
 
 /* `texts` of two bytes or more, which outlive self; the first of several that match is found. */
