@@ -114,7 +114,7 @@ compile_engine() {
     for library in worker_analyze worker_pool worker_outcome argosy_zpl argosy; do
         [ -f "$built/lib$library.a" ] || return 1
     done
-    msgpack=msgpack-c
+    msgpack='msgpack-c'
     echo 'int main(void) { return 0; }' >"$work/none.c"
     compile "$work/none" "$work/none.c" -lmsgpack-c 2>/dev/null || msgpack=msgpackc
     # shellcheck disable=SC2046 # words
@@ -136,7 +136,11 @@ fi
 # ---- who is there -------------------------------------------------------------------------------
 versions=$("$bin/argosy" --version)
 for peer in scc tokei cloc; do
-    eval "program=\$$peer"
+    case $peer in
+    scc) program=$scc ;;
+    tokei) program=$tokei ;;
+    *) program=$cloc ;;
+    esac
     if ! wants $peer; then
         continue
     elif ! command -v "$program" >/dev/null; then
@@ -187,7 +191,7 @@ measure() {
         return 0
     fi
     read -r seconds rest <"$work/meter.out"
-    if [ -n "$own" ]; then read -r seconds tail <"$work/out"; fi
+    if [ -n "$own" ]; then read -r seconds _ <"$work/out"; fi
     echo "$corpus|$who|$round|$seconds $rest" >>"$work/data"
     printf 'round %s  %-24s  %-18s %9.4f s\n' "$round" "$(basename "$corpus")" "$who" "$seconds" >&2
 }
