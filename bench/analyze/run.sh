@@ -15,6 +15,8 @@
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 top=$(cd "$here/../.." && pwd)
+# shellcheck source=bench/common.sh
+. "$here/../common.sh"
 everybody='floor engine run fleet scc tokei cloc'
 rounds=5 who_runs=$everybody threads=$(nproc) bin=''
 scc=scc tokei=tokei cloc=cloc
@@ -28,12 +30,6 @@ usage() {
 # What is started ends with us; all that is written goes here.
 work=$(mktemp -d "${TMPDIR:-/tmp}/argosy-bench.XXXXXX")
 broker='' worker='' client=''
-
-stop() { # PID
-    [ -n "$1" ] || return 0
-    kill "$1" 2>/dev/null || true
-    wait "$1" 2>/dev/null || true
-}
 
 trap 'trap "" INT TERM; stop "$client"; stop "$worker"; stop "$broker"; rm -rf "$work"' EXIT
 trap 'exit 130' INT
@@ -61,10 +57,6 @@ for who in $who_runs; do
 done
 [ -s "$work/corpora" ] || echo "$top" >"$work/corpora"
 
-skip() {
-    echo "left out: $*" >&2
-}
-
 wants() { # WHO
     case " $who_runs " in *" $1 "*) ;; *) return 1 ;; esac
 }
@@ -76,29 +68,8 @@ drop() { # WHO SENTENCE
     fi
 }
 
-# Until the command succeeds; ten seconds at most.
-await() {
-    tries=0
-    until "$@" >/dev/null 2>&1; do
-        tries=$((tries + 1))
-        if [ $tries -gt 200 ]; then
-            echo "run.sh: this did not come true: $*" >&2
-            return 1
-        fi
-        sleep 0.05
-    done
-}
-
 # ---- building -----------------------------------------------------------------------------------
-if [ -z "$bin" ]; then
-    bin=$top/build/release/bin
-    (
-        cd "$top"
-        cmake --preset release >/dev/null
-        cmake --build --preset release -j "$(nproc)" \
-            --target argosy argosy-broker argosy-worker -- --no-print-directory -s >&2
-    )
-fi
+if [ -z "$bin" ]; then build_programs "$top"; fi
 compile() { # OUTPUT SOURCE OPTION...
     output=$1 source=$2
     shift 2
@@ -269,5 +240,5 @@ while [ "$round" -lt "$rounds" ]; do
     done 3<"$work/corpora"
 done
 echo "load      $(cut -d' ' -f1-3 /proc/loadavg) after it"
-awk -F'|' -v threads="$threads" -f "$here/table.awk" "$work/data"
+awk -F'|' -v threads="$threads" -f "$here/../spread.awk" -f "$here/table.awk" "$work/data"
 ! grep -q '|failed$' "$work/data"

@@ -13,6 +13,8 @@
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 top=$(cd "$here/../.." && pwd)
+# shellcheck source=bench/common.sh
+. "$here/../common.sh"
 all_rows='c100 c1000 delay200 delay5000 tls tls-full file'
 requests=100000 rounds=3 rows=$all_rows disk='' bin='' port=28200 pin_server='' pin_rest=''
 wrk_seconds=3
@@ -71,12 +73,6 @@ fi
 work=$(mktemp -d "$disk/argosy-bench.XXXXXX")
 server='' broker='' worker='' client=''
 
-stop() { # PID
-    [ -n "$1" ] || return 0
-    kill "$1" 2>/dev/null || true
-    wait "$1" 2>/dev/null || true
-}
-
 stop_fleet() {
     stop "$client"
     stop "$worker"
@@ -88,35 +84,8 @@ trap 'trap "" INT TERM; stop_fleet; stop "$server"; rm -rf "$work"' EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
-skip() {
-    echo "left out: $*" >&2
-}
-
-# Until the command succeeds; ten seconds at most. Who calls it ends the measurement when it fails.
-await() {
-    tries=0
-    until "$@" >/dev/null 2>&1; do
-        tries=$((tries + 1))
-        if [ $tries -gt 200 ]; then
-            echo "run.sh: this did not come true: $*" >&2
-            return 1
-        fi
-        sleep 0.05
-    done
-}
-
 # ---- building -----------------------------------------------------------------------------------
-if [ -z "$bin" ]; then
-    bin=$top/build/release/bin
-    if [ ! -x "$bin/argosy-worker" ] || [ ! -x "$bin/argosy-broker" ] || [ ! -x "$bin/argosy" ]; then
-        (
-            cd "$top"
-            cmake --preset release >/dev/null
-            cmake --build --preset release -j "$(nproc)" \
-                --target argosy argosy-broker argosy-worker -- --no-print-directory -s >&2
-        )
-    fi
-fi
+if [ -z "$bin" ]; then build_programs "$top"; fi
 meter=$work/meter
 "${CC:-cc}" -std=c17 -D_GNU_SOURCE -O2 -Wall -Wextra -o "$meter" "$here/../meter.c"
 
@@ -513,5 +482,5 @@ while [ "$round" -lt "$rounds" ]; do
     done
 done
 echo "load      $(cut -d' ' -f1-3 /proc/loadavg) after it"
-awk -F'|' -f "$here/table.awk" "$work/data"
+awk -F'|' -f "$here/../spread.awk" -f "$here/table.awk" "$work/data"
 ! grep -q '|failed$' "$work/data"

@@ -10,6 +10,8 @@
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 top=$(cd "$here/../.." && pwd)
+# shellcheck source=bench/common.sh
+. "$here/../common.sh"
 jobs=200000 rounds=3 disk=/var/tmp bin=''
 
 usage() {
@@ -37,12 +39,6 @@ work=$(mktemp -d "$disk/argosy-bench.XXXXXX")
 chmod 711 "$work" # PostgreSQL runs as somebody else
 server='' worker='' client='' signal=TERM
 
-stop() { # PID [SIGNAL]
-    [ -n "$1" ] || return 0
-    kill "-${2:-TERM}" "$1" 2>/dev/null || true
-    wait "$1" 2>/dev/null || true
-}
-
 stop_all() {
     stop "$client"
     stop "$worker"
@@ -54,35 +50,8 @@ trap 'trap "" INT TERM; stop_all; rm -rf "$work"' EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
-skip() {
-    echo "left out: $*" >&2
-}
-
-# Until the command succeeds; ten seconds at most. Who calls it ends the measurement when it fails.
-await() {
-    tries=0
-    until "$@" >/dev/null 2>&1; do
-        tries=$((tries + 1))
-        if [ $tries -gt 200 ]; then
-            echo "run.sh: this did not come true: $*" >&2
-            return 1
-        fi
-        sleep 0.05
-    done
-}
-
 # ---- building -----------------------------------------------------------------------------------
-if [ -z "$bin" ]; then
-    bin=$top/build/release/bin
-    if [ ! -x "$bin/argosy-worker" ] || [ ! -x "$bin/argosy-broker" ] || [ ! -x "$bin/argosy" ]; then
-        (
-            cd "$top"
-            cmake --preset release >/dev/null
-            cmake --build --preset release -j "$(nproc)" \
-                --target argosy argosy-broker argosy-worker -- --no-print-directory -s >&2
-        )
-    fi
-fi
+if [ -z "$bin" ]; then build_programs "$top"; fi
 peers=$work/bin
 mkdir "$peers"
 
