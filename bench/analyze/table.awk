@@ -64,8 +64,8 @@ $4 == "failed" {
 # The faster of the two, in each round.
 function fastest(corpus,    round, a, b) {
     for (round = 1; round <= rounds; round++) {
-        a = took[corpus, "scc", round]
-        b = took[corpus, "tokei", round]
+        a = (corpus, "scc", round) in took ? took[corpus, "scc", round] : ""
+        b = (corpus, "tokei", round) in took ? took[corpus, "tokei", round] : ""
         if (a != "" || b != "")
             took[corpus, "faster", round] = a == "" || (b != "" && b < a) ? b : a
     }
