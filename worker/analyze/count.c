@@ -280,7 +280,8 @@ static size_t run_string(struct text *self, const struct token *token, size_t at
             return behind;
         if (byte == '$' && (string->rules & STRING_TEMPLATE) && byte_at(self, at + 1) == '{')
             at = run_interpolation(scan, at + 2, (string->rules & STRING_LINES) != 0);
-        else if (byte == '$' && (string->rules & STRING_COMMAND) && byte_at(self, at + 1) == '(')
+        else if ((string->rules & STRING_COMMAND) &&
+                 (byte == '`' || (byte == '$' && byte_at(self, at + 1) == '(')))
             at = text_run_substitution(self, at);
         else
             at++;

@@ -69,7 +69,8 @@ enum string_rule {
     STRING_REGEX = 256,    /* only where a value may begin, and only if it ends on its line */
     STRING_TEXT = 512,     /* text between pieces of code: its blank lines stay blank */
     STRING_DOUBLED = 1024, /* two closing quotes are one inside */
-    STRING_COMMAND = 2048  /* $( ... ) inside holds a shell's code, which may hold strings again */
+    STRING_COMMAND =
+        2048 /* $( ... ) and ` ... ` inside are code of a shell, with strings of its own */
 };
 
 /* A doubled quote ('it''s') needs no rule without a prefix: the string ends and the next one begins

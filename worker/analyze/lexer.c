@@ -97,6 +97,8 @@ static void prepare_inside(struct token *token)
             add_inside(token, "\n");
         if (token->string->rules & (STRING_TEMPLATE | STRING_COMMAND))
             add_inside(token, "$");
+        if (token->string->rules & STRING_COMMAND)
+            add_inside(token, "`");
         break;
     }
 }

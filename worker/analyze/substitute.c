@@ -1,4 +1,4 @@
-/* The shell's "$( ... )": code inside a string, with strings of its own. */
+/* The shell's "$( ... )" and "` ... `": code inside a string, with strings of its own. */
 #include "worker/analyze/text.h"
 
 /* DEPTH_MAX: strings and brackets inside each other; deeper ones are nobody's style.
@@ -113,17 +113,34 @@ static size_t step(struct walk *self, size_t at)
     }
 }
 
+/* Behind the ')' that closes the "$(" at `at`, or NOWHERE. */
+static size_t end_of_brackets(const struct text *text, size_t at)
+{
+    struct walk walk = {.text = text, .around = {'('}, .depth = 1};
+
+    at += 2;
+    while (at < text->scan.size && walk.depth > 0)
+        at = step(&walk, at);
+    return walk.depth == 0 && at <= text->scan.size ? at : NOWHERE;
+}
+
+/* The same for backticks: what is quoted between them must hide them by a backslash too. */
+static size_t end_of_backticks(const struct text *text, size_t at)
+{
+    for (at++; at < text->scan.size && text->scan.data[at] != '`'; at++)
+        at += text->scan.data[at] == '\\';
+    return at < text->scan.size ? at + 1 : NOWHERE;
+}
+
 size_t text_run_substitution(struct text *self, size_t at)
 {
-    struct walk walk = {.text = self, .around = {'('}, .depth = 1};
     struct scan *scan = &self->scan;
-    size_t end = at + 2;
+    size_t end;
 
     if (self->substitution_tries >= SUBSTITUTION_TRIES_MAX)
         return at + 1;
-    while (end < scan->size && walk.depth > 0)
-        end = step(&walk, end);
-    if (walk.depth > 0 || end > scan->size) {
+    end = scan->data[at] == '`' ? end_of_backticks(self, at) : end_of_brackets(self, at);
+    if (end == NOWHERE) {
         self->substitution_tries++;
         return at + 1;
     }

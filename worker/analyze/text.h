@@ -86,8 +86,8 @@ size_t text_run_heredocs(struct text *self, size_t at);
 /* ---- substitute.c ------------------------------------------------------------------------------
  */
 
-/* `at` stands on the "$(" of a string. Returns the position behind its ')', all of it counted as
- * code, or the one behind '$' when nothing closes it. */
+/* `at` stands on the "$(" or '`' of a string. Returns the position behind what closes it, all of it
+ * counted as code, or the next one when nothing does. */
 size_t text_run_substitution(struct text *self, size_t at);
 
 /* ---- embed.c -----------------------------------------------------------------------------------
