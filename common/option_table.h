@@ -267,7 +267,7 @@
       "Tell of a git repository's past too: authors, bus factor, the files that change most, ages.")    \
     X(SHARDS, "shards", 0, TEXT, "auto", 1, 4, "N|auto", AG_FOR(ANALYZE) | AG_FLAG_ONLY, ANALYSIS,      \
       "Split each source into so many shards that workers count at once, 1-64; the answer is the same. " \
-      "auto: what the workers have slots for.")                                                         \
+      "auto: one for each host with workers.")                                                          \
     X(DOWNLOAD, "download", 0, TEXT, NULL, 1, 3800, "DIR", AG_FOR(ANALYZE), ANALYSIS,                   \
       "Where workers put what a URL brings, and where it stays; run needs it only to keep it.")         \
     X(FORMAT, "format", 0, CHOICE, "table", 0, 0, "table|json|csv", AG_FOR(ANALYZE), ANALYSIS,          \
@@ -446,7 +446,7 @@
       AG_FOR(WORKER), WORKER,                                                                           \
       "How many jobs of a kind to run at once; kinds that are not named keep their default.")           \
     X(THREADS, "threads", 0, WHOLE, NULL, 1, 1024, "N", AG_FOR(WORKER), WORKER,                         \
-      "How many threads analyze (default: one for each core).")                                         \
+      "How many threads analyze, one job or several (default: one for each core).")                                         \
     X(LANGUAGES, "languages", 0, TEXT, NULL, 1, 4096, "FILE", AG_FOR(WORKER), WORKER,                   \
       "Languages to count besides those that are known.")                                              \
     X(TAG, "tag", 0, WORDS, NULL, 1, AG_NAME_BYTES_MAX, "TAG", AG_FOR(WORKER), WORKER,                  \

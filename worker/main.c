@@ -30,6 +30,8 @@ struct worker {
     struct loop_config loop;
     char **argv;
     struct analyze_roots roots;
+    uint32_t threads; /* of the pool */
+    atomic_int helpers;
     language_file_t *language_file;
     struct language_rows languages;
     struct policy_config policy;
@@ -84,13 +86,13 @@ static void collect(void *pool, int64_t now)
 static int make_pool(struct worker *self, struct argosy_error *err)
 {
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
-    uint32_t threads = ag_options_whole(self->options, AG_OPT_THREADS);
 
     if (self->pool != NULL)
         return 0;
-    if (threads == 0)
-        threads = cores > 0 ? (uint32_t)cores : 1;
-    self->pool = pool_new(threads, err);
+    self->threads = ag_options_whole(self->options, AG_OPT_THREADS);
+    if (self->threads == 0)
+        self->threads = cores > 0 ? (uint32_t)cores : 1;
+    self->pool = pool_new(self->threads, err);
     if (self->pool == NULL)
         return err->code;
     self->loop.sources[self->loop.sources_count++] =
@@ -112,6 +114,8 @@ static int make_analyze(struct worker *self, unsigned place, uint32_t slots,
     self->roots.languages = &self->languages;
     self->roots.paths = ag_options_list(self->options, AG_OPT_ROOT, &self->roots.count);
     self->roots.cache = ag_options_text(self->options, AG_OPT_CACHE);
+    atomic_init(&self->helpers, (int)self->threads - 1); /* with its own a job may have all */
+    self->roots.helpers = &self->helpers;
     return analyze_handler_new(&self->handlers[place], self->pool, &self->roots, slots, err);
 }
 

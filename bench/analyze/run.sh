@@ -98,11 +98,6 @@ compile_engine() {
 if wants engine && ! compile_engine; then
     drop engine "its libraries are not beside $bin; leave --bin out, then they are built"
 fi
-engine_threads=$threads
-if [ "$threads" -gt 1 ] && ! grep -q '"shard"' "$top/worker/analyze/wish.c"; then
-    skip "the engine on $threads threads: it does not know shards"
-    engine_threads=1
-fi
 
 # ---- who is there -------------------------------------------------------------------------------
 versions=$("$bin/argosy" --version)
@@ -131,7 +126,7 @@ start_fleet() {
     broker=$!
     await test -S "$work/socket" || return 1
     "$bin/argosy-worker" --config /dev/null --connect "ipc://$work/socket" --kinds analyze \
-        --slots "analyze=$threads" --root / --name bench --log warning >"$work/worker.log" 2>&1 &
+        --threads "$threads" --root / --name bench --log warning >"$work/worker.log" 2>&1 &
     worker=$!
     await has_worker
 }
@@ -193,7 +188,7 @@ measure_all() {
     if [ "$threads" -gt 1 ] && wants floor; then
         measure "floor, $threads threads" "$floor" -t "$threads" "$corpus"
     fi
-    if [ "$engine_threads" -gt 1 ] && wants engine; then
+    if [ "$threads" -gt 1 ] && wants engine; then
         measure "engine, $threads threads" "$engine" -t "$threads" "$corpus"
     fi
     if wants fleet; then run_fleet; fi

@@ -9,7 +9,6 @@
 
 #include "client/cli/answers.h"
 #include "client/cli/fetch_url.h"
-#include "client/cli/fleet.h"
 #include "client/cli/splits.h"
 #include "common/error.h"
 #include "common/json.h"
@@ -187,75 +186,77 @@ static const char *parts_title(void *arg)
  * -----------------------------------------------------------------------------------------------
  */
 
-/* Of all workers, for this kind. Negative: an exit code with its sign changed. */
-static long long count_slots(struct cli *cli)
+/* That have workers for this kind: one of them uses all cores of its host by itself. Negative: an
+ * exit code with its sign changed. */
+static long long count_hosts(struct cli *cli)
 {
     const json_t *worker, *offer;
-    json_t *body;
-    long long slots = 0;
+    json_t *body, *hosts;
+    long long count;
     size_t i, k;
     int code = answers_query(cli, "workers", NULL, &body);
 
     if (code != 0)
         return -code;
+    hosts = json_object();
     json_array_foreach(json_object_get(body, "workers"), i, worker)
     {
         json_array_foreach(json_object_get(worker, "kinds"), k, offer)
         {
             if (strcmp(answers_text(offer, "kind"), "analyze") == 0)
-                slots += answers_number(offer, "slots");
+                json_object_set_new(hosts, answers_text(worker, "host"), json_true());
         }
     }
+    count = (long long)json_object_size(hosts);
+    json_decref(hosts);
     json_decref(body);
-    return slots;
+    return count;
 }
 
 /* What is unique can be there only once; a job of --then gets what the batch's own jobs made;
- * whoever asks for the batch later wants their results as well. And a file is mostly a stream. */
-static bool may_split(const struct cli *cli, char *const *paths)
+ * whoever asks for the batch later wants their results as well. */
+static bool may_split(const struct analyze_source *self)
 {
-    const ag_options_t *options = cli->options;
-    bool has_folder = false;
-    struct stat is;
+    const ag_options_t *options = self->cli->options;
+    bool has_path = false;
 
-    for (; *paths != NULL && !has_folder; paths++)
-        has_folder = !is_url(*paths) && (cli->fleet == NULL || /* elsewhere nobody here knows */
-                                         (stat(*paths, &is) == 0 && S_ISDIR(is.st_mode)));
-    return has_folder && !ag_options_given(options, AG_OPT_UNIQUE) &&
+    for (char *const *path = self->paths; *path != NULL && !has_path; path++)
+        has_path = !is_url(*path);
+    return has_path && !ag_options_given(options, AG_OPT_UNIQUE) &&
            !ag_options_given(options, AG_OPT_THEN) && !ag_options_flag(options, AG_OPT_DETACH);
 }
 
-/* The slots there are, shared among the paths. */
-static int choose_auto(struct cli *cli, char *const *paths, unsigned *shards)
+/* The hosts there are, shared among the paths. */
+static int choose_auto(struct analyze_source *self)
 {
-    long long slots, count = 0;
+    long long hosts, count = 0;
 
-    *shards = 1;
-    if (!may_split(cli, paths))
+    self->shards = 1;
+    if (self->cli->fleet != NULL || !may_split(self)) /* a fleet of our own has one host */
         return 0;
-    slots = cli->fleet != NULL ? fleet_workers(cli->fleet) : count_slots(cli);
-    if (slots < 0)
-        return (int)-slots;
-    while (paths[count] != NULL)
+    hosts = count_hosts(self->cli);
+    if (hosts < 0)
+        return (int)-hosts;
+    while (self->paths[count] != NULL)
         count++;
-    slots /= count;
-    *shards = slots > AUTO_SHARDS_MAX ? AUTO_SHARDS_MAX : slots > 1 ? (unsigned)slots : 1;
+    hosts /= count;
+    self->shards = hosts > AUTO_SHARDS_MAX ? AUTO_SHARDS_MAX : hosts > 1 ? (unsigned)hosts : 1;
     return 0;
 }
 
-static int choose_shards(struct cli *cli, char *const *paths, unsigned *shards)
+static int choose_shards(struct analyze_source *self)
 {
-    const char *text = ag_options_text(cli->options, AG_OPT_SHARDS);
+    const char *text = ag_options_text(self->cli->options, AG_OPT_SHARDS);
     long count;
     char *end;
 
     if (strcmp(text, "auto") == 0)
-        return choose_auto(cli, paths, shards);
+        return choose_auto(self);
     count = strtol(text, &end, 10);
     if (*end != '\0' || count < 1 || count > SPLIT_PARTS_MAX)
-        return cli_fail(cli, EXIT_USAGE, "--shards: '%s' is neither auto nor a number (1-%d)", text,
-                        SPLIT_PARTS_MAX);
-    *shards = (unsigned)count;
+        return cli_fail(self->cli, EXIT_USAGE, "--shards: '%s' is neither auto nor a number (1-%d)",
+                        text, SPLIT_PARTS_MAX);
+    self->shards = (unsigned)count;
     return 0;
 }
 
@@ -349,7 +350,7 @@ int analyze_source_open(struct analyze_source *self, struct cli *cli)
     name_batch(self);
     for (char *const *path = self->paths; *path != NULL && url == NULL; path++)
         url = is_url(*path) ? *path : NULL;
-    code = choose_shards(cli, self->paths, &self->shards);
+    code = choose_shards(self);
     if (code == 0)
         code = check_parts(self, url);
     if (code == 0 && url != NULL)

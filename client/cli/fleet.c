@@ -145,11 +145,6 @@ int fleet_start(fleet_t **out, const struct fleet_config *config, struct argosy_
     return rc;
 }
 
-uint32_t fleet_workers(const fleet_t *self)
-{
-    return self->config.workers;
-}
-
 const char *fleet_endpoint(const fleet_t *self)
 {
     return self->endpoint;

@@ -25,7 +25,6 @@ struct fleet_config {
 int fleet_start(fleet_t **out, const struct fleet_config *config, struct argosy_error *err);
 
 const char *fleet_endpoint(const fleet_t *self);
-uint32_t fleet_workers(const fleet_t *self);
 
 /* Now and then: a worker that has died is replaced, within reason. ARGOSY_EIO when it cannot go on.
  */

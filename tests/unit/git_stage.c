@@ -14,6 +14,7 @@
 
 char stage_folder[64];
 const struct language_rows *stage_languages;
+atomic_int stage_helpers;
 
 int stage_set_up(void **state)
 {
@@ -202,7 +203,8 @@ struct outcome stage_analyze_inputs(const char *path, const char *cache, const c
 {
     const char *roots_list[] = {stage_folder};
     char kept[128], full[256];
-    struct analyze_roots roots = {.paths = roots_list, .count = 1, .languages = stage_languages};
+    struct analyze_roots roots = {
+        .paths = roots_list, .count = 1, .languages = stage_languages, .helpers = &stage_helpers};
     struct ag_buffer buffer = ag_buffer_empty(1 << 16);
     struct outcome outcome = {0};
     atomic_int stop = STOP_NONE;

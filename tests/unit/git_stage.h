@@ -14,6 +14,9 @@ extern char stage_folder[64]; /* of the test; gone after it */
 /* What jobs know besides the table's; NULL: nothing. */
 extern const struct language_rows *stage_languages;
 
+/* Threads that help with jobs. */
+extern atomic_int stage_helpers;
+
 int stage_set_up(void **state);
 int stage_tear_down(void **state);
 

@@ -1,6 +1,8 @@
-/* However many shards a source is split into, their merge is, byte for byte, what one job tells. */
+/* However many shards a source is split into, and however many threads walk it, the answer is, byte
+ * for byte, what one thread tells. */
 #include "tests/unit/cmocka_prelude.h"
 
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -269,6 +271,78 @@ static void damaged_parts_do_no_harm(void **state)
     outcome_fini(&part);
 }
 
+/* ---- several threads in one job
+ * -------------------------------------------------------------------------------------------- */
+
+/* Directories beside and inside each other, so that there is something to give away at any time. */
+static void make_many_folders(void)
+{
+    stage_run("for i in $(seq 60); do for d in w/$i w/$i/a w/$i/a/b; do mkdir -p $d; "
+              "printf 'int a%%d;\n/* TODO */\n' $i >$d/x.c; cp $d/x.c $d/twin.c; "
+              "printf '// SPDX-License-Identifier: L%%d\nint b;' $i >$d/$i.c; "
+              "touch $d/photo.png; done; ln -s a w/$i/link; done");
+}
+
+static void helpers_change_nothing(void **state)
+{
+    static const char *const asked[] = {
+        "{\"by\":\"language\"}", "{\"by\":\"file\"}", "{\"by\":\"dir\",\"exclude\":[\"7\"]}",
+        "{\"by\":\"file\",\"shard\":[1,3]}", "{\"by\":\"file\",\"gitignore\":true}"};
+    static const int counts[] = {1, 3, 15, 40};
+
+    (void)state;
+    make_many_folders();
+    for (size_t i = 0; i < sizeof asked / sizeof *asked; i++) {
+        struct outcome alone = stage_analyze("w", NULL, asked[i]);
+
+        for (size_t k = 0; k < sizeof counts / sizeof *counts; k++) {
+            struct outcome helped;
+
+            atomic_store(&stage_helpers, counts[k]);
+            helped = stage_analyze("w", k % 2 == 0 ? NULL : "cache", asked[i]);
+            assert_true(helped.succeeded);
+            assert_same_bytes(&alone.result, &helped.result);
+            assert_same_bytes(&alone.error, &helped.error);
+            assert_int_equal(atomic_load(&stage_helpers), counts[k]); /* they are free again */
+            outcome_fini(&helped);
+        }
+        atomic_store(&stage_helpers, 0);
+        outcome_fini(&alone);
+    }
+}
+
+struct job {
+    pthread_t thread;
+    struct outcome outcome;
+};
+
+static void *analyze_w(void *arg)
+{
+    ((struct job *)arg)->outcome = stage_analyze("w", "cache", "{\"by\":\"file\"}");
+    return NULL;
+}
+
+static void jobs_share_their_helpers(void **state)
+{
+    struct outcome alone;
+    struct job jobs[4];
+
+    (void)state;
+    make_many_folders();
+    alone = stage_analyze("w", NULL, "{\"by\":\"file\"}");
+    atomic_store(&stage_helpers, 3);
+    for (size_t i = 0; i < 4; i++)
+        assert_int_equal(pthread_create(&jobs[i].thread, NULL, analyze_w, &jobs[i]), 0);
+    for (size_t i = 0; i < 4; i++) {
+        pthread_join(jobs[i].thread, NULL);
+        assert_same_bytes(&alone.result, &jobs[i].outcome.result);
+        outcome_fini(&jobs[i].outcome);
+    }
+    assert_int_equal(atomic_load(&stage_helpers), 3);
+    atomic_store(&stage_helpers, 0);
+    outcome_fini(&alone);
+}
+
 static void bad_shards_are_rejected(void **state)
 {
     static const char *const bad[] = {
@@ -294,6 +368,8 @@ int main(void)
         TEST(parts_that_do_not_belong_together_are_refused),
         TEST(damaged_parts_do_no_harm),
         TEST(bad_shards_are_rejected),
+        TEST(helpers_change_nothing),
+        TEST(jobs_share_their_helpers),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -9,12 +9,11 @@
 #include "common/error.h"
 #include "common/limits.h"
 #include "common/list.h"
-#include "worker/analyze/findings.h"
+#include "worker/analyze/counting.h"
 #include "worker/analyze/history.h"
 #include "worker/analyze/parts.h"
 #include "worker/analyze/revision.h"
 #include "worker/analyze/source_git.h"
-#include "worker/analyze/troubles.h"
 #include "worker/analyze/wish.h"
 
 enum { QUIET_MS = 500 }; /* the loop tells of nobody's progress before */
@@ -22,58 +21,20 @@ enum { QUIET_MS = 500 }; /* the loop tells of nobody's progress before */
 /* One job at work. */
 struct analysis {
     const struct wish *wish;
-    struct shard shard; /* of what can be split */
     languages_t *languages;
-    inspector_t *inspector;
-    struct inspected inspected; /* the file in hand */
-    findings_t *findings;
-    tally_t *tally;
-    struct ag_buffer content;
-    struct troubles troubles;
+    struct counting_task task;
+    counting_t *counting; /* of this thread */
+    atomic_int *helpers;  /* NULL: there are none */
     struct source *source;
-    recall_t *recall;         /* NULL: nothing is remembered */
     struct revision revision; /* of a repository; no repository without it */
     struct ag_buffer history; /* packed */
     const struct analyze_watch *watch;
-    int64_t count_at;            /* when to count the files; INT64_MAX once that is done */
-    uint64_t begun, files_total; /* files_total 0: not known */
+    int64_t count_at;     /* when to count the files; INT64_MAX once that is done */
+    uint64_t files_total; /* 0: not known */
 };
 
-/* ---- one file
+/* ---- progress
  * ------------------------------------------------------------------------------------------ */
-
-/* What a source could not do, as the type of a failure. */
-static const char *type_of(const struct analysis *self, int code)
-{
-    if (self->revision.repo != NULL && code != ARGOSY_ETOOBIG)
-        return "analyze.git";
-    switch (code) {
-    case ARGOSY_ENOTFOUND:
-        return "analyze.source.missing";
-    case ARGOSY_EPROTO:
-        return "analyze.archive";
-    case ARGOSY_ETOOBIG:
-        return "analyze.limit";
-    default:
-        return "analyze.source.denied";
-    }
-}
-
-/* A file or directory that cannot be read is a leaf of the report, not the end of the job. */
-static int on_trouble(void *arg, const char *path, const struct argosy_error *err)
-{
-    struct analysis *self = arg;
-
-    return troubles_add(&self->troubles, path, type_of(self, err->code), err->message);
-}
-
-/* The same of what all shards meet: one of them tells it. */
-static int on_walk_trouble(void *arg, const char *path, const struct argosy_error *err)
-{
-    const struct analysis *self = arg;
-
-    return shard_is_first(&self->shard) ? on_trouble(arg, path, err) : 0;
-}
 
 /* The files are counted when the job has turned out to be a long one: another walk, but without
  * reading them it is short beside what is left to do, and it warms the directories for it. */
@@ -85,10 +46,11 @@ static void count_files(struct analysis *self)
 }
 
 /* A file is about to begin. More of them than were counted: the tree grows, nothing is known. */
-static void note_progress(struct analysis *self)
+static void note_progress(void *arg, uint64_t done)
 {
-    uint64_t done = self->begun++, total;
+    struct analysis *self = arg;
     unsigned permille = AG_PERMILLE_UNKNOWN;
+    uint64_t total;
 
     if (self->count_at != INT64_MAX && ag_clock_mono_ms() >= self->count_at)
         count_files(self);
@@ -100,109 +62,6 @@ static void note_progress(struct analysis *self)
     if (done < total)
         permille = (unsigned)(done * 1000 / total);
     atomic_store_explicit(self->watch->permille, permille, memory_order_relaxed);
-}
-
-/* Read it and look at it, unless that was done for another commit. 1; 0: it is no file to be looked
- * at, which was told; or an error that ends the job. */
-static int inspect(struct analysis *self, const struct source_file *file)
-{
-    recall_t *recall = file->id != NULL || file->stamp != NULL ? self->recall : NULL;
-    struct argosy_error err = {0};
-    int rc;
-
-    if (recall != NULL && recall_find(recall, file, &self->inspected))
-        return 1;
-    rc = file->read(file, &self->content, &err);
-    if (rc == ARGOSY_ESTATE || rc == ARGOSY_ENOMEM)
-        return rc;
-    if (rc == ARGOSY_ETOOBIG) {
-        tally_skip(self->tally, SKIP_TOO_LARGE);
-        return 0;
-    }
-    if (rc < 0)
-        return on_trouble(self, file->path, &err);
-    rc = inspect_file(self->inspector, file->name, ag_buffer_bytes(&self->content),
-                      &self->inspected);
-    if (rc == 0 && recall != NULL)
-        recall_keep(recall, file, &self->inspected);
-    return rc < 0 ? rc : 1;
-}
-
-/* Counted, or the reason why not. */
-static int take_file(struct analysis *self, const struct source_file *file)
-{
-    struct inspected *inspected = &self->inspected;
-    int rc = findings_add(self->findings, file->path, inspected);
-
-    if (rc == 0 && inspected->is_counted)
-        rc = tally_add(self->tally, file->path, &inspected->counted);
-    else if (rc == 0)
-        tally_skip(self->tally, inspected->why);
-    return rc;
-}
-
-/* Not counted, which is told once: by the first shard, unless another one has the file. */
-static int skip(struct analysis *self, enum tally_skip why)
-{
-    if (shard_is_first(&self->shard))
-        tally_skip(self->tally, why);
-    return 0;
-}
-
-/* A look at it, which costs as much as a tenth of reading it, only for who needs that. */
-static int measure(const struct analysis *self, const struct source_file *file,
-                   struct source_file *seen, struct source_measure *measured,
-                   struct argosy_error *err)
-{
-    int rc;
-
-    *seen = *file;
-    if (file->measure == NULL || (self->shard.of <= 1 && self->recall == NULL))
-        return 0;
-    rc = file->measure(file, measured, err);
-    if (rc < 0)
-        return rc;
-    seen->size = measured->size;
-    seen->stamp = measured->is_settled ? measured->stamp : NULL;
-    return 0;
-}
-
-static int on_file(void *arg, const struct source_file *file)
-{
-    struct analysis *self = arg;
-    struct source_measure measured;
-    struct source_file seen;
-    struct argosy_error err = {0};
-    enum tally_skip why;
-    int rc;
-
-    note_progress(self);
-    if (file->is_submodule)
-        return skip(self, SKIP_SUBMODULE);
-    if (file->is_ignored)
-        return skip(self, SKIP_IGNORED);
-    if (file->is_vendored)
-        return skip(self, SKIP_VENDORED);
-    if (!inspect_name(self->inspector, file->name, &why))
-        return skip(self, why);
-    if (measure(self, file, &seen, &measured, &err) < 0)
-        return on_walk_trouble(self, file->path, &err);
-    if (seen.size > SOURCE_FILE_BYTES_MAX)
-        return skip(self, SKIP_TOO_LARGE);
-    if (!shard_holds(&self->shard, &seen))
-        return 0;
-    rc = inspect(self, &seen);
-    return rc > 0 ? take_file(self, &seen) : rc;
-}
-
-static void on_enter(void *arg, const struct source_folder *folder)
-{
-    recall_enter(((struct analysis *)arg)->recall, folder);
-}
-
-static void on_leave(void *arg, const struct source_folder *folder)
-{
-    recall_leave(((struct analysis *)arg)->recall, folder);
 }
 
 /* ---- the job
@@ -256,7 +115,8 @@ static void tell(const struct analysis *self, const struct tally_heading *headin
                  struct outcome *outcome)
 {
     outcome->result = ag_buffer_empty(AG_RESULT_BYTES_MAX / 8 * 7);
-    tally_pack(self->tally, heading, self->findings, &outcome->result);
+    tally_pack(counting_tally(self->counting), heading, counting_findings(self->counting),
+               &outcome->result);
     if (outcome->result.failed) {
         outcome_fail(outcome, "analyze.limit", false, heading->source,
                      "the answer is larger than 7 MiB: ask --by language, or leave directories "
@@ -264,7 +124,8 @@ static void tell(const struct analysis *self, const struct tally_heading *headin
         return;
     }
     if (heading->part.data == NULL) /* else its merge tells them */
-        troubles_pack_error(&self->troubles, tally_files(self->tally), &outcome->error);
+        troubles_pack_error(counting_troubles(self->counting),
+                            tally_files(counting_tally(self->counting)), &outcome->error);
     outcome->succeeded = true;
 }
 
@@ -292,31 +153,15 @@ static void conclude(const struct analysis *self, int rc, struct outcome *outcom
         return;
     }
     if (wish->shard.of > 0)
-        parts_pack(&wish->shard, &self->troubles, &part);
+        parts_pack(&wish->shard, counting_troubles(self->counting), &part);
     heading.part = ag_buffer_bytes(&part);
     tell(self, &heading, outcome);
     ag_buffer_free(&part);
 }
 
-/* Everything that counts; false when memory is short. */
-static bool make_counting(struct analysis *self, const struct analyze_roots *roots,
-                          enum tally_by by)
+static int on_history_trouble(void *arg, const char *path, const struct argosy_error *err)
 {
-    self->languages = languages_new(roots->languages);
-    if (self->languages == NULL)
-        return false;
-    self->inspector = inspector_new(self->languages);
-    self->findings = findings_new();
-    self->tally = tally_new(by, self->languages);
-    return self->inspector != NULL && self->findings != NULL && self->tally != NULL;
-}
-
-static void destroy_counting(struct analysis *self)
-{
-    tally_destroy(&self->tally);
-    findings_destroy(&self->findings);
-    inspector_destroy(&self->inspector);
-    languages_destroy(&self->languages);
+    return counting_trouble(((struct analysis *)arg)->counting, path, err);
 }
 
 /* A repository's past. Its progress is the job's: counting the files afterwards is short. */
@@ -326,10 +171,10 @@ static int tell_history(struct analysis *self, struct outcome *outcome)
     struct history_task task = {.repo = self->revision.repo,
                                 .commit = &self->revision.commit,
                                 .files = self->source,
-                                .recall = self->recall,
+                                .recall = counting_recall(self->counting),
                                 .stop = self->watch->stop,
                                 .permille = self->watch->permille,
-                                .trouble = on_trouble,
+                                .trouble = on_history_trouble,
                                 .arg = self};
     int rc;
 
@@ -385,7 +230,8 @@ static int open_other(struct analysis *self, const char *path, const struct sour
         rc = source_dir_new(&self->source, path, options, &err);
     if (rc == 0 || rc == ARGOSY_ESTATE || rc == ARGOSY_ENOMEM)
         return rc;
-    outcome_fail(outcome, type_of(self, rc), false, wish_source(self->wish), "%s", err.message);
+    outcome_fail(outcome, counting_type_of(false, rc), false, wish_source(self->wish), "%s",
+                 err.message);
     return 0;
 }
 
@@ -395,21 +241,70 @@ static bool is_of_git(const struct wish *wish, const char *path)
     return wish->rev[0] != '\0' || wish->history || repo_is_bare(path);
 }
 
-/* A stream is the first shard's alone: the others would have to unpack all of it as well. */
-static int walk(struct analysis *self)
-{
-    struct source_visitor visitor = {.file = on_file, .trouble = on_walk_trouble, .arg = self};
+/* ---- together
+ * ------------------------------------------------------------------------------------------ */
 
-    if (self->source->is_stream && !shard_is_first(&self->shard))
+/* The threads that help with one job. */
+struct crew {
+    struct analysis *job;
+    unsigned hired;
+    counting_t *members[SOURCE_CREW_MAX];
+};
+
+/* As many as are free. */
+static unsigned hire(void *arg)
+{
+    struct crew *self = arg;
+    atomic_int *helpers = self->job->helpers;
+    int free_ones = atomic_load(helpers), taken;
+
+    do {
+        taken = free_ones < SOURCE_CREW_MAX ? free_ones : SOURCE_CREW_MAX;
+    } while (taken > 0 && !atomic_compare_exchange_weak(helpers, &free_ones, free_ones - taken));
+    self->hired = taken > 0 ? (unsigned)taken : 0;
+    return self->hired;
+}
+
+static int join(void *arg, unsigned number, struct source_visitor *out)
+{
+    struct crew *self = arg;
+
+    self->members[number] = counting_new(&self->job->task, false);
+    if (self->members[number] == NULL)
+        return ARGOSY_ENOMEM;
+    *out = counting_visitor(self->members[number]);
+    return 0;
+}
+
+static int walk_together(struct analysis *self, const struct source_visitor *visitor)
+{
+    struct crew crew = {.job = self};
+    const struct source_crew hands = {.hire = hire, .join = join, .arg = &crew};
+    int rc = self->source->each_shared(self->source, visitor, &hands);
+
+    for (unsigned i = 0; i < crew.hired; i++) {
+        if (rc == 0 && crew.members[i] != NULL)
+            rc = counting_absorb(self->counting, crew.members[i]);
+        counting_destroy(&crew.members[i]);
+    }
+    atomic_fetch_add(self->helpers, (int)crew.hired);
+    return rc;
+}
+
+/* A stream is the first shard's alone: the others would have to unpack all of it as well. */
+static int walk(struct analysis *self, const struct source_visitor *visitor)
+{
+    if (self->source->is_stream && !shard_is_first(&self->task.shard))
         return 0;
     if (self->source->is_stream)
-        self->shard.of = 1;
-    if (self->recall != NULL) {
-        visitor.enter = on_enter;
-        visitor.leave = on_leave;
-    }
-    return self->source->each(self->source, &visitor);
+        self->task.shard.of = 1;
+    if (self->helpers != NULL && self->source->each_shared != NULL)
+        return walk_together(self, visitor);
+    return self->source->each(self->source, visitor);
 }
+
+/* ---- from the beginning to the end
+ * ------------------------------------------------------------------------------------------ */
 
 static int open_source(struct analysis *self, const char *path, const struct analyze_roots *roots,
                        struct outcome *outcome)
@@ -429,31 +324,42 @@ static int open_source(struct analysis *self, const char *path, const struct ana
                   : open_other(self, path, &options, outcome);
 }
 
+/* The source is open. */
+static int count_source(struct analysis *self, const struct analyze_roots *roots,
+                        struct outcome *outcome)
+{
+    struct source_visitor visitor;
+    int rc = 0;
+
+    self->task.is_git = self->revision.repo != NULL;
+    self->task.cache = self->source->is_stream ? NULL : roots->cache;
+    self->helpers = roots->helpers;
+    visitor = counting_visitor(self->counting);
+    if (self->wish->history && shard_is_first(&self->task.shard))
+        rc = tell_history(self, outcome);
+    return rc == 0 && outcome->type[0] == '\0' ? walk(self, &visitor) : rc;
+}
+
 static void count(struct analysis *self, const char *path, const struct analyze_roots *roots,
                   struct outcome *outcome)
 {
     int rc = open_source(self, path, roots, outcome);
-    bool is_open = rc == 0 && outcome->type[0] == '\0';
 
-    if (is_open && !self->source->is_stream)
-        self->recall = recall_open(roots->cache, &self->shard, self->languages);
-    if (is_open && self->wish->history && shard_is_first(&self->shard))
-        rc = tell_history(self, outcome);
-    if (is_open && rc == 0 && outcome->type[0] == '\0')
-        rc = walk(self);
+    if (rc == 0 && outcome->type[0] == '\0')
+        rc = count_source(self, roots, outcome);
     if (outcome->type[0] == '\0')
         conclude(self, rc, outcome);
     if (self->source != NULL)
         self->source->destroy(&self->source);
-    recall_close(&self->recall);
     revision_close(&self->revision);
 }
 
 /* Nothing is read but what the shards have told. */
 static void merge(struct analysis *self, struct ag_bytes inputs, struct outcome *outcome)
 {
-    struct parts parts = {
-        .tally = self->tally, .findings = self->findings, .troubles = &self->troubles};
+    struct parts parts = {.tally = counting_tally(self->counting),
+                          .findings = counting_findings(self->counting),
+                          .troubles = counting_troubles(self->counting)};
     struct argosy_error err = {0};
     int rc = parts_merge(&parts, inputs, &err);
 
@@ -476,24 +382,28 @@ static void analyze(const struct wish *wish, struct ag_bytes inputs,
                     struct outcome *outcome)
 {
     struct analysis self = {.wish = wish,
-                            .shard = wish->shard,
-                            .content =
-                                ag_buffer_empty(SOURCE_FILE_BYTES_MAX + 2 * SOURCE_READ_BYTES),
+                            .languages = languages_new(roots->languages),
                             .history = ag_buffer_empty(1 << 20),
                             .watch = watch,
                             .count_at = ag_clock_mono_ms() + watch->quiet_ms};
     char *path = wish->merge ? NULL : resolve(wish, roots, outcome);
 
-    if ((path != NULL || wish->merge) && !make_counting(&self, roots, wish->by))
+    self.task = (struct counting_task){.languages = self.languages,
+                                       .shard = wish->shard,
+                                       .by = wish->by,
+                                       .progress = note_progress,
+                                       .arg = &self};
+    if (self.languages != NULL)
+        self.counting = counting_new(&self.task, true);
+    if ((path != NULL || wish->merge) && self.counting == NULL)
         conclude(&self, ARGOSY_ENOMEM, outcome);
     else if (wish->merge)
         merge(&self, inputs, outcome);
     else if (path != NULL)
         count(&self, path, roots, outcome);
     free(path);
-    destroy_counting(&self);
-    troubles_fini(&self.troubles);
-    ag_buffer_free(&self.content);
+    counting_destroy(&self.counting);
+    languages_destroy(&self.languages);
     ag_buffer_free(&self.history);
 }
 

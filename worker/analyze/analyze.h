@@ -21,7 +21,10 @@ struct analyze_roots {
     const char *const *paths;
     size_t count;
     const struct language_rows *languages;
-    const char *cache; /* a directory for what was counted in repositories; NULL: nothing is kept */
+    const char *cache; /* a directory for what was counted before; NULL: nothing is kept */
+    /* Threads that jobs may have besides their own, while they last: all jobs share them. NULL:
+     * none. */
+    atomic_int *helpers;
 };
 
 /* Does a root hold this path, which realpath() gave? */

@@ -120,21 +120,21 @@ static void give_up(duplicates_t *self)
 }
 
 static int add_content(duplicates_t *self, uint32_t *slot, const char *path, const uint64_t hash[2],
-                       uint64_t bytes)
+                       uint64_t bytes, uint64_t files)
 {
     struct content *content = &self->contents[self->count];
 
     *content = (struct content){
-        .hash = {hash[0], hash[1]}, .bytes = bytes, .files = 1, .path = strdup(path)};
+        .hash = {hash[0], hash[1]}, .bytes = bytes, .files = files, .path = strdup(path)};
     if (content->path == NULL)
         return ARGOSY_ENOMEM;
     *slot = (uint32_t)++self->count;
     return 0;
 }
 
-static int add_again(struct content *content, const char *path)
+static int add_again(struct content *content, const char *path, uint64_t files)
 {
-    content->files++;
+    content->files += files;
     if (strcmp(path, content->path) < 0) {
         char *copy = strdup(path);
 
@@ -146,23 +146,42 @@ static int add_again(struct content *content, const char *path)
     return 0;
 }
 
-int duplicates_add(duplicates_t *self, const char *path, const uint64_t hash[2], uint64_t bytes)
+static int add(duplicates_t *self, const char *path, const uint64_t hash[2], uint64_t bytes,
+               uint64_t files)
 {
     uint32_t *slot;
 
-    if (bytes == 0)
-        return 0;
     if (self->not_compared == 0 && grow(self) < 0)
         return ARGOSY_ENOMEM;
     slot = self->not_compared == 0 ? slot_of(self, hash, bytes) : NULL;
     if (slot != NULL && *slot != 0)
-        return add_again(&self->contents[*slot - 1], path);
+        return add_again(&self->contents[*slot - 1], path, files);
     if (slot != NULL && self->count < DUPLICATES_CONTENTS_MAX)
-        return add_content(self, slot, path, hash, bytes);
+        return add_content(self, slot, path, hash, bytes, files);
     if (slot != NULL)
         give_up(self);
-    self->not_compared++;
+    self->not_compared += files;
     return 0;
+}
+
+int duplicates_add(duplicates_t *self, const char *path, const uint64_t hash[2], uint64_t bytes)
+{
+    return bytes > 0 ? add(self, path, hash, bytes, 1) : 0;
+}
+
+int duplicates_absorb(duplicates_t *self, const duplicates_t *other)
+{
+    int rc = 0;
+
+    if (other->not_compared > 0 && self->not_compared == 0)
+        give_up(self);
+    self->not_compared += other->not_compared;
+    for (size_t i = 0; i < other->count && rc == 0; i++) {
+        const struct content *content = &other->contents[i];
+
+        rc = add(self, content->path, content->hash, content->bytes, content->files);
+    }
+    return rc;
 }
 
 /* ---- what is told

@@ -27,6 +27,9 @@ void duplicates_destroy(duplicates_t **self_p);
 /* A file of `bytes` bytes; empty ones are alike and mean nothing. ARGOSY_ENOMEM. */
 int duplicates_add(duplicates_t *self, const char *path, const uint64_t hash[2], uint64_t bytes);
 
+/* Adds the files that were added to `other`, whatever their contents. ARGOSY_ENOMEM. */
+int duplicates_absorb(duplicates_t *self, const duplicates_t *other);
+
 /* {files, bytes, contents, not_compared, sets [{path, files, bytes}]} */
 void duplicates_pack(const duplicates_t *self, msgpack_packer *packer);
 

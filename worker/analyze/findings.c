@@ -150,6 +150,35 @@ int findings_add(findings_t *self, const char *path, const struct inspected *fil
     return duplicates_add(self->duplicates, path, file->hash, counts->bytes);
 }
 
+static int absorb_top(struct top *self, const struct top *other)
+{
+    int rc = 0;
+
+    for (size_t i = 0; i < other->count && rc == 0; i++)
+        rc = offer(self, other->rows[i].path, other->rows[i].value, other->rows[i].text);
+    return rc;
+}
+
+int findings_absorb(findings_t *self, const findings_t *other)
+{
+    for (int i = 0; i < MARK_COUNT; i++)
+        self->marks[i] += other->marks[i];
+    for (int i = 0; i < ENCODING_COUNT; i++)
+        self->encodings[i] += other->encodings[i];
+    for (int i = 0; i < LINE_END_COUNT; i++)
+        self->line_ends[i] += other->line_ends[i];
+    self->unfinished += other->unfinished;
+    self->license_files_count += other->license_files_count;
+    self->licenses_others += other->licenses_others;
+    for (size_t i = 0; i < other->licenses_count; i++)
+        add_license(self, ag_bytes_of_text(other->licenses[i].id), other->licenses[i].files);
+    if (absorb_top(&self->largest, &other->largest) < 0 ||
+        absorb_top(&self->longest, &other->longest) < 0 ||
+        absorb_top(&self->license_files, &other->license_files) < 0)
+        return ARGOSY_ENOMEM;
+    return duplicates_absorb(self->duplicates, other->duplicates);
+}
+
 /* ---- as msgpack --------------------------------------------------------------------------------
  */
 

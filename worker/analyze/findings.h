@@ -29,6 +29,9 @@ void findings_destroy(findings_t **self_p);
 /* Counted or not. ARGOSY_ENOMEM. */
 int findings_add(findings_t *self, const char *path, const struct inspected *file);
 
+/* Adds all that `other` has. ARGOSY_ENOMEM. */
+int findings_absorb(findings_t *self, const findings_t *other);
+
 /* FINDINGS_KEYS keys with their values, into a map that the caller has begun. */
 void findings_pack(const findings_t *self, msgpack_packer *packer);
 

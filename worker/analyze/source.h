@@ -83,9 +83,25 @@ struct source_visitor {
     void *arg;
 };
 
+enum { SOURCE_CREW_MAX = 15 };
+
+/* Threads that help to walk a source. */
+struct source_crew {
+    /* There is work for more than one: how many may come, at most SOURCE_CREW_MAX. Called once at
+     * most, on the thread that walks. */
+    unsigned (*hire)(void *arg);
+    /* On thread `number`, from 0: what it shows its files to, alone. Negative: it goes again. */
+    int (*join)(void *arg, unsigned number, struct source_visitor *out);
+    void *arg;
+};
+
 struct source {
     bool is_stream; /* can only be read from its beginning to its end */
     int (*each)(struct source *self, const struct source_visitor *visitor);
+    /* The same with helpers, which have gone when it returns; the order of files and directories is
+     * any. NULL: nobody can help here. */
+    int (*each_shared)(struct source *self, const struct source_visitor *visitor,
+                       const struct source_crew *crew);
     /* How many files each() tells of, cheaply: nothing is opened but directories. May be called
      * within each(). ARGOSY_ETOOBIG: more than are worth counting, ARGOSY_ESTATE. NULL: such a
      * source knows only at its end. */

@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,12 +13,31 @@
 
 #include "common/error.h"
 #include "common/list.h"
+#include "worker/analyze/folder_queue.h"
 #include "worker/analyze/ignore_walk.h"
 #include "worker/analyze/source_path.h"
 
 /* Some file systems tell times in steps of two seconds: what was changed later than that may be
  * changed again without a trace. */
 enum { SETTLES_S = 3 };
+
+/* So many directories have to wait before others are called to help. */
+enum { HIRES_AT = 4 };
+
+/* Those who walk it together, each with a copy of struct source_dir. */
+struct team {
+    folder_queue_t *queue;
+    const struct source_crew *crew;
+    struct source_dir *first;
+    atomic_int rc; /* what ended the walk of one of them, and ends it for all */
+    struct hand {
+        struct team *team;
+        unsigned number;
+        pthread_t thread;
+    } hands[SOURCE_CREW_MAX];
+    unsigned hands_count;
+    bool has_hired;
+};
 
 struct source_dir {
     struct source source;
@@ -28,6 +48,7 @@ struct source_dir {
     const struct source_visitor *visitor; /* NULL: files are counted only */
     uint64_t counted;
     ignore_walk_t *ignore; /* during a walk; NULL: nothing is ignored */
+    struct team *team;     /* NULL: it is walked by one alone */
 };
 
 static bool is_stopped(const struct source_dir *self)
@@ -229,6 +250,19 @@ static int pass_over(struct source_dir *self, const struct dirent *entry, size_t
 static int walk(struct source_dir *self, int folder, size_t length, unsigned depth,
                 bool is_vendored);
 
+static void hire(struct team *team);
+
+/* To whoever is free, if the queue has room. */
+static bool give_away(struct source_dir *self, int folder, unsigned depth, bool is_vendored)
+{
+    const struct folder_item item = {folder, self->relative, depth, is_vendored};
+    size_t waiting = folder_queue_give(self->team->queue, &item);
+
+    if (waiting >= HIRES_AT && self == self->team->first && !self->team->has_hired)
+        hire(self->team);
+    return waiting > 0;
+}
+
 static int visit_folder(struct source_dir *self, int folder, const char *name, size_t length,
                         unsigned depth, bool is_vendored)
 {
@@ -236,8 +270,11 @@ static int visit_folder(struct source_dir *self, int folder, const char *name, s
 
     if (child < 0)
         return tell_trouble(self);
-    self->relative[length] = '/';
-    return walk(self, child, length + 1, depth + 1, is_vendored || source_is_vendored(name));
+    is_vendored |= source_is_vendored(name);
+    memcpy(self->relative + length, "/", 2);
+    if (self->team != NULL && give_away(self, child, depth + 1, is_vendored))
+        return 0;
+    return walk(self, child, length + 1, depth + 1, is_vendored);
 }
 
 static int visit(struct source_dir *self, int folder, const struct dirent *entry, size_t length,
@@ -383,6 +420,97 @@ static int each_of_file(struct source_dir *self)
     return rc;
 }
 
+/* What is in the queue, until nothing more comes. */
+static void walk_queue(struct source_dir *self)
+{
+    struct folder_item item;
+    int rc = 0;
+
+    while (folder_queue_take(self->team->queue, &item)) {
+        size_t length = strlen(item.path);
+
+        memcpy(self->relative, item.path, length + 1);
+        free(item.path);
+        rc = walk(self, item.fd, length, item.depth, item.is_vendored);
+        if (rc == 0)
+            continue;
+        atomic_store(&self->team->rc, rc);
+        folder_queue_stop(self->team->queue);
+    }
+}
+
+static void *help(void *arg)
+{
+    struct hand *hand = arg;
+    struct team *team = hand->team;
+    struct source_dir *self = malloc(sizeof *self);
+    struct source_visitor visitor;
+
+    if (self == NULL)
+        return NULL;
+    self->source = team->first->source;
+    self->options = team->first->options;
+    self->path = team->first->path;
+    self->is_file = false;
+    self->visitor = &visitor;
+    self->counted = 0;
+    self->ignore = NULL;
+    self->team = team;
+    if (team->crew->join(team->crew->arg, hand->number, &visitor) == 0) {
+        folder_queue_join(team->queue);
+        walk_queue(self);
+    }
+    free(self);
+    return NULL;
+}
+
+/* With fewer than were hoped for it only takes longer. */
+static void hire(struct team *team)
+{
+    unsigned wanted = team->crew->hire(team->crew->arg);
+
+    team->has_hired = true;
+    for (unsigned i = 0; i < wanted && i < SOURCE_CREW_MAX; i++) {
+        struct hand *hand = &team->hands[team->hands_count];
+
+        *hand = (struct hand){.team = team, .number = i};
+        if (pthread_create(&hand->thread, NULL, help, hand) != 0)
+            return;
+        team->hands_count++;
+    }
+}
+
+static int walk_together(struct source_dir *self, const struct source_crew *crew)
+{
+    struct team team = {.crew = crew, .first = self, .queue = folder_queue_new()};
+    int rc;
+
+    if (team.queue == NULL)
+        return ARGOSY_ENOMEM;
+    self->team = &team;
+    rc = walk_top(self);
+    if (rc != 0)
+        folder_queue_stop(team.queue);
+    walk_queue(self);
+    for (unsigned i = 0; i < team.hands_count; i++)
+        pthread_join(team.hands[i].thread, NULL);
+    self->team = NULL;
+    folder_queue_destroy(&team.queue);
+    return rc != 0 ? rc : atomic_load(&team.rc);
+}
+
+static int each_shared(struct source *source, const struct source_visitor *visitor,
+                       const struct source_crew *crew)
+{
+    struct source_dir *self = AG_OWNER(source, struct source_dir, source);
+
+    self->visitor = visitor;
+    if (self->is_file)
+        return each_of_file(self);
+    /* Rules hold for what lies below them: who walks by itself would have to know them all. */
+    return self->options.ignore_below != NULL ? walk_top(self) : walk_together(self, crew);
+}
+
 static int each(struct source *source, const struct source_visitor *visitor)
 {
     struct source_dir *self = AG_OWNER(source, struct source_dir, source);
@@ -403,6 +531,7 @@ static int count(const struct source *source, uint64_t *files)
         return 0;
     copy.visitor = NULL;
     copy.ignore = NULL;
+    copy.team = NULL;
     copy.counted = 0;
     rc = walk_top(&copy);
     *files = copy.counted;
@@ -436,7 +565,8 @@ int source_dir_new(struct source **out, const char *path, const struct source_op
         free(self);
         return ag_fail(err, ARGOSY_ENOMEM, "no memory for a source");
     }
-    self->source = (struct source){.each = each, .count = count, .destroy = destroy};
+    self->source = (struct source){
+        .each = each, .each_shared = each_shared, .count = count, .destroy = destroy};
     self->options = *options;
     self->is_file = S_ISREG(is.st_mode);
     *out = &self->source;

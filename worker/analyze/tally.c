@@ -195,6 +195,27 @@ void tally_skip(tally_t *self, enum tally_skip why)
     self->skipped[why]++;
 }
 
+int tally_absorb(tally_t *self, tally_t *other)
+{
+    int rc = 0;
+
+    self->files += other->files;
+    counts_add(&self->totals, &other->totals);
+    for (int i = 0; i < SKIP_COUNT; i++)
+        self->skipped[i] += other->skipped[i];
+    for (size_t i = 0; i < languages_count(self->known); i++) {
+        self->languages[i].files += other->languages[i].files;
+        counts_add(&self->languages[i].counts, &other->languages[i].counts);
+    }
+    self->is_too_large |= other->is_too_large;
+    while (rc == 0 && other->rows_count > 0 && !self->is_too_large)
+        rc = add_row(self, &other->rows[--other->rows_count]);
+    drop_rows(other);
+    if (self->is_too_large)
+        drop_rows(self);
+    return rc;
+}
+
 uint64_t tally_files(const tally_t *self)
 {
     return self->files;

@@ -39,6 +39,10 @@ void tally_destroy(tally_t **self_p);
 int tally_add(tally_t *self, const char *path, const struct counted *counted);
 void tally_skip(tally_t *self, enum tally_skip why);
 
+/* Adds all that `other` has, which is of the same sort and languages, and has no rows afterwards.
+ * ARGOSY_ENOMEM. */
+int tally_absorb(tally_t *self, tally_t *other);
+
 uint64_t tally_files(const tally_t *self);
 
 struct findings;

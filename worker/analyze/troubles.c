@@ -64,6 +64,16 @@ int troubles_add(struct troubles *self, const char *path, const char *type, cons
     return tell_texts(self, path, type, message);
 }
 
+int troubles_absorb(struct troubles *self, const struct troubles *other)
+{
+    int rc = 0;
+
+    self->count += other->count;
+    for (size_t i = 0; i < other->told && rc == 0; i++)
+        rc = tell(self, &other->rows[i]);
+    return rc;
+}
+
 /* ---- as msgpack
  * ------------------------------------------------------------------------------------------- */
 

@@ -34,6 +34,9 @@ void troubles_fini(struct troubles *self);
 /* ARGOSY_ENOMEM. */
 int troubles_add(struct troubles *self, const char *path, const char *type, const char *message);
 
+/* Adds all that `other` has. ARGOSY_ENOMEM. */
+int troubles_absorb(struct troubles *self, const struct troubles *other);
+
 /* The error of a job that succeeded with the rest; nothing without troubles. `files` were read. */
 void troubles_pack_error(const struct troubles *self, uint64_t files, struct ag_buffer *out);
 
