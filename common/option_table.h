@@ -34,11 +34,12 @@
       "argosy fetch https://example.org/ https://example.net/\n"                                        \
       "argosy fetch -i urls.txt -o 'pages/{host}/{name}' --retries 5\n"                                 \
       "generate-urls | argosy fetch --head --json -\n")                                                 \
-    X(ANALYZE, "analyze", "argosy analyze", "[PATH...]", 0, AG_OPERANDS_MAX,              \
+    X(ANALYZE, "analyze", "argosy analyze", "[PATH|URL...]", 0, AG_OPERANDS_MAX,          \
       "Count files, lines, code and comments by language, in directories, archives and git commits.",               \
       "argosy analyze ~/src/project\n"                                                                  \
       "argosy analyze project-1.0.tar.gz project-1.1.zip\n"                                             \
       "argosy analyze --gitignore --by dir ~/src/project\n"                                             \
+      "argosy analyze --download /srv/src https://example.org/project-1.0.tar.gz\n"                     \
       "argosy analyze --rev v2.0 --history ~/src/project\n"                                              \
       "argosy analyze --by file --format json src include\n")                                        \
     X(EXEC, "exec", "argosy exec", "COMMAND [ARGUMENT...]", 1, AG_OPERANDS_MAX,                                         \
