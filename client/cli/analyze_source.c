@@ -134,6 +134,8 @@ static void name_of_url(const char *url, char out[NAME_KEPT + 1])
 
     while (at > begin && at[-1] != '/' && end - at < NAME_KEPT)
         at--;
+    while (((unsigned char)*at & 0xc0) == 0x80) /* not from the middle of a character */
+        at++;
     for (; at < end; at++)
         out[count++] =
             strchr("/\\ ", *at) == NULL && (unsigned char)*at > ' ' && *at != 127 ? *at : '_';
