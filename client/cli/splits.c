@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "client/cli/amounts.h"
 #include "common/error.h"
 
 /* The results of parts are handed on once, and then to nobody: the group is forgotten soon. */
@@ -59,7 +60,9 @@ void splits_fini(struct splits *self)
 
 static int open_split(struct splits *self, unsigned parts, struct argosy_error *err)
 {
-    struct argosy_group group = {.name = self->source->parts_title(self->source->arg),
+    char title[TITLE_SIZE];
+    struct argosy_group group = {.name =
+                                     fit_title(self->source->parts_title(self->source->arg), title),
                                  .policy = ARGOSY_TASKGROUP,
                                  .parent = self->batch,
                                  .ttl_ms = self->flags & ARGOSY_DETACHED ? 0 : FORGOTTEN_MS};

@@ -127,6 +127,18 @@ grep -q '"index":0,.*"state":"failed".*analyze.source.missing' part || fail "$(c
 grep -q '"index":1,.*"state":"succeeded"' part || fail "$(cat part)"
 grep -q 'ExceptionGroup: analyze .*none in 4 shards' part.err || fail "$(cat part.err)"
 
+# ---- however long a path is ----------------------------------------------------------------------
+# Batches are called by paths, and cut: not in the middle of a letter, nor longer than may be.
+deep=$work/$(printf 'a/\303\266\303\266%.0s' $(seq 400))
+mkdir -p "$deep"
+echo 'int a;' >"$deep/a.c"
+for shards in 1 2; do
+    for path in "$deep" "/.$deep"; do
+        argosy analyze --shards $shards --quiet "$path" >part 2>part.err ||
+            fail "$shards shards of a long path: $(cat part.err)"
+    done
+done
+
 # ---- asked for and fetched later -----------------------------------------------------------------
 id=$(argosy analyze --shards 3 --detach --ids --by file tree | tail -n 1)
 argosy wait "$id" >/dev/null || fail "wait: $id"
