@@ -389,13 +389,16 @@ static void flush_watch(argosy_batch *self)
 void batch_acknowledge(argosy_batch *self)
 {
     argosy_client *client = self->client;
+    uint64_t taken = self->flags & ARGOSY_KEEP_TO_END ? 0 : self->cursor;
 
     if (!self->is_watch_sent || self->is_over ||
         (self->cursor == self->acknowledged && self->news == 0))
         return;
     client->out.type = AG_MORE;
     client->out.more =
-        (struct proto_more){.watch = self->watch, .cursor = self->cursor, .credit = WATCH_CREDIT};
+        (struct proto_more){.watch = self->watch,
+                            .cursor = taken,
+                            .credit = (uint32_t)(self->cursor - taken) + WATCH_CREDIT};
     if (client_send(client, &client->out)) {
         self->acknowledged = self->cursor;
         self->news = 0;

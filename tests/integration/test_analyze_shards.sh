@@ -139,6 +139,28 @@ for shards in 1 2; do
     done
 done
 
+# ---- a full broker -------------------------------------------------------------------------------
+# It has room for two groups and a part of the third: none waits for a place that another one has.
+ARGOSY_CONNECT="ipc://$work/small"
+argosy-broker --bind "$ARGOSY_CONNECT" --store memory --jobs-max 24 --log error 2>>log &
+small=$!
+argosy-worker --name small --root "$work" --kinds analyze --slots analyze=2 --log error 2>>log &
+workers="$workers $small $!"
+await workers_are 1
+timeout 60 argosy analyze --shards 8 --format csv tree/d? >part 2>part.err ||
+    fail "a full broker: $(cat part.err)"
+[ "$(grep -c 'tree/d.,C,' part)" -eq 9 ] || fail "a full broker: $(cat part)"
+
+# What parts have made is nobody's any more: it takes no room until it would be forgotten.
+holds_none() { [ "$(argosy list --json | wc -l)" -eq 0 ]; }
+tries=0
+until holds_none; do
+    tries=$((tries + 1))
+    [ $tries -lt 60 ] || fail "the broker keeps $(argosy list)"
+    sleep 0.05
+done
+ARGOSY_CONNECT="ipc://$work/broker"
+
 # ---- asked for and fetched later -----------------------------------------------------------------
 id=$(argosy analyze --shards 3 --detach --ids --by file tree | tail -n 1)
 argosy wait "$id" >/dev/null || fail "wait: $id"
