@@ -11,7 +11,10 @@
 #include "client/cli/fetch_url.h"
 #include "client/cli/fleet.h"
 #include "client/cli/splits.h"
+#include "common/clock.h"
+#include "common/entropy.h"
 #include "common/error.h"
+#include "common/id.h"
 #include "common/json.h"
 
 enum {
@@ -264,6 +267,23 @@ static int choose_shards(struct cli *cli, char *const *paths, unsigned *shards)
 /* ---- what is fetched
  * ------------------------------------------------------------------------------------------ */
 
+/* Below `path`, a folder of this run's own: what others fetch there may have the same name, and
+ * would be analysed in our stead. */
+static int add_run(struct analyze_source *self, char path[PATH_MAX])
+{
+    struct argosy_error err = {0};
+    uint8_t random[AG_ID_RANDOM_BYTES];
+    char id[AG_ID_TEXT_SIZE];
+    size_t size = strlen(path);
+    struct ag_id run;
+
+    if (ag_entropy(random, sizeof random, &err) < 0)
+        return cli_fail_with(self->cli, &err);
+    run = ag_id_make(ag_clock_unix_ms(), random);
+    snprintf(path + size, PATH_MAX - size, "/%s", ag_id_print(&run, id));
+    return 0;
+}
+
 /* Where the workers put it: a folder of theirs, or, when the fleet is our own, one that goes with
  * it. */
 static int choose_folder(struct analyze_source *self, const char *url)
@@ -271,6 +291,7 @@ static int choose_folder(struct analyze_source *self, const char *url)
     const char *given = ag_options_text(self->cli->options, AG_OPT_DOWNLOAD);
     const char *temporary = getenv("TMPDIR");
     char path[PATH_MAX];
+    int code;
 
     if (given != NULL && !make_absolute(given, path))
         return cli_fail(self->cli, EXIT_USAGE, "--download: %s: %s", given, strerror(ENAMETOOLONG));
@@ -286,6 +307,8 @@ static int choose_folder(struct analyze_source *self, const char *url)
             return cli_fail(self->cli, EXIT_USAGE, "cannot make %s: %s", path, strerror(errno));
         self->owns_folder = true;
     }
+    if (given != NULL && self->cli->fleet == NULL && (code = add_run(self, path)) != 0)
+        return code;
     self->folder = strdup(path);
     return self->folder != NULL ? 0 : cli_fail(self->cli, EXIT_USAGE, "no memory for a path");
 }
