@@ -364,6 +364,12 @@ static bool may_watch(const argosy_batch *self)
            AG_OWNER(first, struct chunk, link)->is_sent;
 }
 
+/* So much of what may be on its way to us has come that more has to be asked for. */
+static bool needs_credit(const argosy_batch *self)
+{
+    return self->cursor - self->acknowledged >= WATCH_CREDIT / 4 || self->news >= WATCH_CREDIT / 4;
+}
+
 static void flush_watch(argosy_batch *self)
 {
     argosy_client *client = self->client;
@@ -380,22 +386,27 @@ static void flush_watch(argosy_batch *self)
         self->is_watch_sent = client_send(client, &client->out);
         self->acknowledged = self->cursor;
         self->news = 0;
-    } else if (self->cursor - self->acknowledged >= WATCH_CREDIT / 4 ||
-               self->news >= WATCH_CREDIT / 4) {
+    } else if (needs_credit(self)) {
         batch_acknowledge(self);
     }
 }
 
+/* What is kept to the end is not given away by it. Then it is said only when it must be: were it to
+ * cross the broker's word of the end, the watch would be over with nothing released. */
 void batch_acknowledge(argosy_batch *self)
 {
     argosy_client *client = self->client;
+    bool keeps = (self->flags & ARGOSY_KEEP_TO_END) != 0;
+    uint64_t taken = keeps ? 0 : self->cursor;
 
-    if (!self->is_watch_sent || self->is_over ||
+    if (!self->is_watch_sent || self->is_over || (keeps && !needs_credit(self)) ||
         (self->cursor == self->acknowledged && self->news == 0))
         return;
     client->out.type = AG_MORE;
     client->out.more =
-        (struct proto_more){.watch = self->watch, .cursor = self->cursor, .credit = WATCH_CREDIT};
+        (struct proto_more){.watch = self->watch,
+                            .cursor = taken,
+                            .credit = (uint32_t)(self->cursor - taken) + WATCH_CREDIT};
     if (client_send(client, &client->out)) {
         self->acknowledged = self->cursor;
         self->news = 0;

@@ -1,6 +1,9 @@
 #include "client/cli/amounts.h"
 
 #include <stdio.h>
+#include <string.h>
+
+#include "common/wire.h"
 
 const char *amount_count(uint64_t count, char text[AMOUNT_SIZE])
 {
@@ -52,4 +55,23 @@ void print_clean(const char *text, size_t size, FILE *out)
         clean = i + 1;
     }
     fwrite(text + clean, 1, size - clean, out);
+}
+
+const char *fit_title(const char *text, char title[TITLE_SIZE])
+{
+    size_t size = strnlen(text, TITLE_SIZE - 1);
+
+    memcpy(title, text, size);
+    title[size] = '\0';
+    /* Here or before, the last character may have been cut. */
+    for (size_t cut = 0; cut < 4 && cut <= size; cut++) {
+        if (ag_is_utf8(ag_bytes_of(title, size - cut))) {
+            title[size - cut] = '\0';
+            return title;
+        }
+    }
+    for (char *at = title; *at != '\0'; at++)
+        if ((unsigned char)*at >= 0x80)
+            *at = '?';
+    return title;
 }

@@ -10,6 +10,8 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "common/limits.h"
+
 enum { AMOUNT_SIZE = 32 };
 
 /* 12,345. All return a place in `text`, so that they can stand in a call. */
@@ -23,5 +25,9 @@ const char *amount_ms(double ms, char text[AMOUNT_SIZE]);
 
 /* A text that may hold anything, safe for a terminal. */
 void print_clean(const char *text, size_t size, FILE *out);
+
+/* What a batch may be called after a text that may hold anything: its beginning, in UTF-8. */
+enum { TITLE_SIZE = AG_TEXT_BYTES_MAX + 1 };
+const char *fit_title(const char *text, char title[TITLE_SIZE]);
 
 #endif

@@ -10,7 +10,10 @@
 #include "client/cli/answers.h"
 #include "client/cli/fetch_url.h"
 #include "client/cli/splits.h"
+#include "common/clock.h"
+#include "common/entropy.h"
 #include "common/error.h"
+#include "common/id.h"
 #include "common/json.h"
 
 enum {
@@ -133,6 +136,8 @@ static void name_of_url(const char *url, char out[NAME_KEPT + 1])
 
     while (at > begin && at[-1] != '/' && end - at < NAME_KEPT)
         at--;
+    while (((unsigned char)*at & 0xc0) == 0x80) /* not from the middle of a character */
+        at++;
     for (; at < end; at++)
         out[count++] =
             strchr("/\\ ", *at) == NULL && (unsigned char)*at > ' ' && *at != 127 ? *at : '_';
@@ -213,8 +218,9 @@ static long long count_hosts(struct cli *cli)
     return count;
 }
 
-/* What is unique can be there only once; a job of --then gets what the batch's own jobs made;
- * whoever asks for the batch later wants their results as well. */
+/* By directory each shard tells of nearly all of them. What is unique can be there only once; a job
+ * of --then gets what the batch's own jobs made; whoever asks for the batch later wants their
+ * results as well. */
 static bool may_split(const struct analyze_source *self)
 {
     const ag_options_t *options = self->cli->options;
@@ -222,8 +228,9 @@ static bool may_split(const struct analyze_source *self)
 
     for (char *const *path = self->paths; *path != NULL && !has_path; path++)
         has_path = !is_url(*path);
-    return has_path && !ag_options_given(options, AG_OPT_UNIQUE) &&
-           !ag_options_given(options, AG_OPT_THEN) && !ag_options_flag(options, AG_OPT_DETACH);
+    return has_path && !ag_options_is(options, AG_OPT_BY, "dir") &&
+           !ag_options_given(options, AG_OPT_UNIQUE) && !ag_options_given(options, AG_OPT_THEN) &&
+           !ag_options_flag(options, AG_OPT_DETACH);
 }
 
 /* The hosts there are, shared among the paths. */
@@ -263,6 +270,23 @@ static int choose_shards(struct analyze_source *self)
 /* ---- what is fetched
  * ------------------------------------------------------------------------------------------ */
 
+/* Below `path`, a folder of this run's own: what others fetch there may have the same name, and
+ * would be analysed in our stead. */
+static int add_run(struct analyze_source *self, char path[PATH_MAX])
+{
+    struct argosy_error err = {0};
+    uint8_t random[AG_ID_RANDOM_BYTES];
+    char id[AG_ID_TEXT_SIZE];
+    size_t size = strlen(path);
+    struct ag_id run;
+
+    if (ag_entropy(random, sizeof random, &err) < 0)
+        return cli_fail_with(self->cli, &err);
+    run = ag_id_make(ag_clock_unix_ms(), random);
+    snprintf(path + size, PATH_MAX - size, "/%s", ag_id_print(&run, id));
+    return 0;
+}
+
 /* Where the workers put it: a folder of theirs, or, when the fleet is our own, one that goes with
  * it. */
 static int choose_folder(struct analyze_source *self, const char *url)
@@ -270,6 +294,7 @@ static int choose_folder(struct analyze_source *self, const char *url)
     const char *given = ag_options_text(self->cli->options, AG_OPT_DOWNLOAD);
     const char *temporary = getenv("TMPDIR");
     char path[PATH_MAX];
+    int code;
 
     if (given != NULL && !make_absolute(given, path))
         return cli_fail(self->cli, EXIT_USAGE, "--download: %s: %s", given, strerror(ENAMETOOLONG));
@@ -285,6 +310,8 @@ static int choose_folder(struct analyze_source *self, const char *url)
             return cli_fail(self->cli, EXIT_USAGE, "cannot make %s: %s", path, strerror(errno));
         self->owns_folder = true;
     }
+    if (given != NULL && self->cli->fleet == NULL && (code = add_run(self, path)) != 0)
+        return code;
     self->folder = strdup(path);
     return self->folder != NULL ? 0 : cli_fail(self->cli, EXIT_USAGE, "no memory for a path");
 }

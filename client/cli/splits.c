@@ -3,10 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "client/cli/amounts.h"
 #include "common/error.h"
-
-/* The results of parts are handed on once, and then to nobody: the group is forgotten soon. */
-enum { FORGOTTEN_MS = 10000 };
 
 struct split {
     argosy_batch *group;
@@ -28,7 +26,7 @@ void splits_init(struct splits *self, argosy_client *client, argosy_batch *batch
     *self = (struct splits){.client = client,
                             .batch = batch,
                             .source = source,
-                            .flags = flags | ARGOSY_KEEP,
+                            .flags = flags,
                             .payload = ag_buffer_empty(AG_PAYLOAD_BYTES_MAX)};
 }
 
@@ -41,6 +39,8 @@ static void close_split(struct splits *self, struct split *split)
     self->open[place] = self->open[--self->count];
     if (self->adding == split)
         self->adding = NULL;
+    if (self->arriving == split)
+        self->arriving = NULL;
     argosy_batch_destroy(&split->group);
     free(split);
 }
@@ -59,26 +59,31 @@ void splits_fini(struct splits *self)
 
 static int open_split(struct splits *self, unsigned parts, struct argosy_error *err)
 {
-    struct argosy_group group = {.name = self->source->parts_title(self->source->arg),
+    char title[TITLE_SIZE];
+    struct argosy_group group = {.name =
+                                     fit_title(self->source->parts_title(self->source->arg), title),
                                  .policy = ARGOSY_TASKGROUP,
-                                 .parent = self->batch,
-                                 .ttl_ms = self->flags & ARGOSY_DETACHED ? 0 : FORGOTTEN_MS};
+                                 .parent = self->batch};
     struct split *split;
     int rc;
 
-    if (self->count == SPLITS_OPEN_MAX)
+    /* One after the other: many that have some of their jobs at a full broker, each waiting for
+     * room for its last one, would wait for ever. */
+    if (self->count == SPLITS_OPEN_MAX || self->arriving != NULL)
         return ARGOSY_EAGAIN;
     split = calloc(1, sizeof *split);
     if (split == NULL)
         return ag_fail(err, ARGOSY_ENOMEM, "no memory for the parts of a job");
-    rc = argosy_batch_new(&split->group, self->client, &group, self->flags, err);
+    /* What a part has made is needed by the whole, though it was sent to us. */
+    rc = argosy_batch_new(&split->group, self->client, &group, self->flags | ARGOSY_KEEP_TO_END,
+                          err);
     if (rc < 0) {
         free(split);
         return rc;
     }
     split->count = parts;
     split->place = self->placed++;
-    self->open[self->count++] = self->adding = split;
+    self->open[self->count++] = self->adding = self->arriving = split;
     return 0;
 }
 
@@ -199,8 +204,8 @@ static void hear(const struct splits *self, struct split *split, const struct ar
         split->permille[event->index] = event->permille;
     if (is_end && event->index < split->count)
         split->permille[event->index] = 1000;
-    if (!is_news && (!is_end || !ends(split, event)))
-        return;
+    if (is_news ? split->whole[0] == '\0' : !is_end || !ends(split, event))
+        return; /* of a job that has no id yet nothing can be told */
     *told = *event;
     told->batch = self->batch;
     told->index = split->place;
@@ -245,6 +250,8 @@ bool splits_take(struct splits *self, const struct argosy_event *event, struct a
     else
         hear(self, split, event, told);
     split->is_over |= event->type == ARGOSY_BATCH_ENDED;
+    if (self->arriving == split && (split->is_over || event->type == ARGOSY_BATCH_ACCEPTED))
+        self->arriving = NULL;
     if ((split->is_over && split->is_known_over) ||
         (event->type == ARGOSY_BATCH_ACCEPTED && (self->flags & ARGOSY_DETACHED)))
         close_split(self, split);

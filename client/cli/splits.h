@@ -26,7 +26,8 @@ struct splits {
     unsigned flags; /* of the batch */
     struct split *open[SPLITS_OPEN_MAX];
     size_t count;
-    struct split *adding; /* one of them, that is not whole yet */
+    struct split *adding;   /* one of them, that is not whole yet */
+    struct split *arriving; /* one of them, that is not at the broker as a whole yet */
     uint32_t placed;
     uint32_t *places; /* of the jobs without parts, by their index in the batch */
     size_t places_count, places_capacity;

@@ -235,7 +235,9 @@ static int open_batch(struct submission *self)
 {
     const ag_options_t *options = self->cli->options;
     const char *name = ag_options_text(options, AG_OPT_GROUP);
-    struct argosy_group group = {.name = name != NULL ? name : self->source->title};
+    char title[TITLE_SIZE];
+    struct argosy_group group = {.name =
+                                     name != NULL ? name : fit_title(self->source->title, title)};
     struct argosy_error err = {0};
     unsigned flags = 0;
     int code = jobs_configure_group(self->cli, &group);
@@ -294,7 +296,7 @@ static int feed(struct submission *self, bool *is_waiting, struct argosy_error *
         if (self->has_keys)
             self->job.key = self->source->key(self->source->arg);
         rc = self->source->parts != NULL ? splits_add(&self->splits, &self->job, id, err)
-                                      : argosy_batch_add(self->batch, &self->job, id, err);
+                                         : argosy_batch_add(self->batch, &self->job, id, err);
         if (rc == ARGOSY_EAGAIN)
             return 0;
         if (rc < 0)

@@ -136,7 +136,8 @@ enum argosy_batch_flags {
     ARGOSY_ONLY_FAILURES = 2,   /* JOB_ENDED only for failures, whole or in part */
     ARGOSY_KEEP = 4,            /* others will want it too: the broker keeps what was sent */
     ARGOSY_DETACHED = 8,        /* do not follow it; implies ARGOSY_KEEP */
-    ARGOSY_NEWS = 16            /* JOB_NEWS as well */
+    ARGOSY_NEWS = 16,           /* JOB_NEWS as well */
+    ARGOSY_KEEP_TO_END = 32     /* what was sent is kept until all have ended: later ones want it */
 };
 
 /* ARGOSY_ENOMEM, ARGOSY_EINVAL (a name that is too long), ARGOSY_EIO (no randomness). */

@@ -113,7 +113,6 @@ code=0
 wait "$client" || code=$?
 client=
 [ "$code" -eq 130 ] || fail "interrupted, but exit code $code: $(cat part.err)"
-live() { argosy list --state running --json | grep -c . ; }
 [ "$(argosy list --state queued --json | wc -l)" -eq 0 ] || fail 'shards wait after the cancel'
 [ "$(argosy list --state running --json | wc -l)" -eq 0 ] || fail 'shards run after the cancel'
 [ ! -s part ] || fail "an answer though it was cancelled"
@@ -126,6 +125,40 @@ argosy analyze --shards 4 --json "$work/none" tree >part 2>part.err || code=$?
 grep -q '"index":0,.*"state":"failed".*analyze.source.missing' part || fail "$(cat part)"
 grep -q '"index":1,.*"state":"succeeded"' part || fail "$(cat part)"
 grep -q 'ExceptionGroup: analyze .*none in 4 shards' part.err || fail "$(cat part.err)"
+
+# ---- however long a path is ----------------------------------------------------------------------
+# Batches are called by paths, and cut: not in the middle of a letter, nor longer than may be.
+deep=$work/$(printf 'a/\303\266\303\266%.0s' $(seq 400))
+mkdir -p "$deep"
+echo 'int a;' >"$deep/a.c"
+for shards in 1 2; do
+    for path in "$deep" "/.$deep"; do
+        argosy analyze --shards $shards --quiet "$path" >part 2>part.err ||
+            fail "$shards shards of a long path: $(cat part.err)"
+    done
+done
+
+# ---- a full broker -------------------------------------------------------------------------------
+# It has room for two groups and a part of the third: none waits for a place that another one has.
+ARGOSY_CONNECT="ipc://$work/small"
+argosy-broker --bind "$ARGOSY_CONNECT" --store memory --jobs-max 24 --log error 2>>log &
+small=$!
+argosy-worker --name small --root "$work" --kinds analyze --slots analyze=2 --log error 2>>log &
+workers="$workers $small $!"
+await workers_are 1
+timeout 60 argosy analyze --shards 8 --format csv tree/d? >part 2>part.err ||
+    fail "a full broker: $(cat part.err)"
+[ "$(grep -c 'tree/d.,C,' part)" -eq 9 ] || fail "a full broker: $(cat part)"
+
+# What parts have made is nobody's any more: it takes no room until it would be forgotten.
+holds_none() { [ "$(argosy list --json | wc -l)" -eq 0 ]; }
+tries=0
+until holds_none; do
+    tries=$((tries + 1))
+    [ $tries -lt 60 ] || fail "the broker keeps $(argosy list)"
+    sleep 0.05
+done
+ARGOSY_CONNECT="ipc://$work/broker"
 
 # ---- asked for and fetched later -----------------------------------------------------------------
 id=$(argosy analyze --shards 3 --detach --ids --by file tree | tail -n 1)

@@ -39,6 +39,15 @@ grep -q 'fetch.http.client.404' err || fail "$(cat err)"
 argosy run analyze --download kept "file://$work/p-1.0.tar.gz" >/dev/null 2>err || fail "$(cat err)"
 cmp kept/0-p-1.0.tar.gz p-1.0.tar.gz || fail "$(ls -R kept)"
 
+# Names that are longer than what is kept of them, in letters of several bytes: cut in any place.
+name=$(printf '\303\266%.0s' $(seq 80))
+for end in c cc; do
+    echo 'int a;' >"$name.$end"
+    argosy run analyze --json p-1.0 "file://$work/$name.$end" >lines 2>err ||
+        fail "a long name: $(cat err)"
+    [ "$(grep -c '"state":"succeeded"' lines)" -eq 2 ] || fail "$(cat lines)"
+done
+
 # ---- one that others share
 argosy-broker --bind "$ARGOSY_CONNECT" --store memory --log error 2>broker.log &
 pids="$pids $!"
@@ -50,7 +59,8 @@ argosy analyze "$http/page/x.html" >out 2>err && fail 'nobody knows where to put
 grep -q -e '--download DIR' err || fail "$(cat err)"
 argosy analyze --download shared "$http/page/x.html" p-1.0 >out 2>err || fail "$(cat out err)"
 grep -q HTML out || fail "$(cat out)"
-[ -s shared/0-x.html ] || fail "$(ls -R shared)"
+argosy analyze --download shared "$http/page/x.html" >out 2>err || fail "$(cat out err)"
+[ "$(cat shared/*/0-x.html | grep -ci '<html')" -ge 2 ] || fail "not one for each: $(ls -R shared)"
 argosy analyze --download elsewhere "$http/page/x.html" >out 2>err && fail 'outside of the roots'
 grep -q 'fetch.policy' err || fail "$(cat err)"
 

@@ -1,6 +1,7 @@
 /* What is remembered: never wrong, bounded, shared; whatever happens to it on disk. */
 #include "tests/unit/cmocka_prelude.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -304,6 +305,7 @@ static void a_repository_is_counted_right_with_any_cache(void **state)
 
 static int seconds_ahead; /* of the clock by which a file's times are judged */
 static unsigned files_opened;
+static const char *denied; /* the name of a file that nobody may open */
 
 int __real_clock_gettime(clockid_t clock, struct timespec *now);
 int __wrap_clock_gettime(clockid_t clock, struct timespec *now);
@@ -317,12 +319,30 @@ int __wrap_clock_gettime(clockid_t clock, struct timespec *now)
     return rc;
 }
 
+static bool is_frozen; /* time: all files are from the same moment */
+
+int __real_fstatat(int folder, const char *path, struct stat *is, int flags);
+int __wrap_fstatat(int folder, const char *path, struct stat *is, int flags);
+
+int __wrap_fstatat(int folder, const char *path, struct stat *is, int flags)
+{
+    int rc = __real_fstatat(folder, path, is, flags);
+
+    if (rc == 0 && is_frozen)
+        is->st_mtim = is->st_ctim = (struct timespec){.tv_sec = 1000000000};
+    return rc;
+}
+
 int __real_openat(int folder, const char *path, int flags, ...);
 int __wrap_openat(int folder, const char *path, int flags, ...);
 
 /* Whoever opens a file to read it makes none. */
 int __wrap_openat(int folder, const char *path, int flags, ...)
 {
+    if (denied != NULL && strcmp(path, denied) == 0) {
+        errno = EACCES;
+        return -1;
+    }
     files_opened += (flags & O_DIRECTORY) == 0;
     return __real_openat(folder, path, flags);
 }
@@ -393,6 +413,52 @@ static void shards_remember_their_own(void **state)
     assert_opens(0, "{}");
 }
 
+/* Two directories that take each other's place: what is in them was made at the same time, and of
+ * sizes and in inodes that are alike only together. */
+static void directories_that_change_places_are_looked_at_again(void **state)
+{
+    static const char by_file[] = "{\"by\":\"file\"}";
+    struct stat a, b;
+    char path[128];
+
+    (void)state;
+    seconds_ahead = 10;
+    is_frozen = true;
+    stage_run("mkdir -p tree/a tree/b && seq 9000 >tree/a/x.c && seq 9000 >tree/b/x.c");
+    full_path("tree/a/x.c", path);
+    assert_int_equal(stat(path, &a), 0);
+    full_path("tree/b/x.c", path);
+    assert_int_equal(stat(path, &b), 0);
+    assert_int_equal(truncate(path, a.st_size ^ (off_t)((a.st_ino ^ b.st_ino) % 4096 << 12)), 0);
+    assert_opens(2, by_file);
+    stage_run("cd tree && mv a c && mv b a && mv c b");
+    assert_opens(2, by_file);
+    assert_opens(0, by_file);
+    is_frozen = false;
+}
+
+/* A file that is too large, and that nobody may read: with a cache and in shards it is measured
+ * before it is opened, and is told of as without. */
+static void what_may_not_be_read_is_told_before_its_size(void **state)
+{
+    struct outcome whole, kept;
+
+    (void)state;
+    seconds_ahead = 10;
+    stage_run("mkdir tree && truncate -s 65M tree/huge.c && echo 'int a;' >tree/a.c");
+    denied = "huge.c";
+    whole = stage_analyze("tree", NULL, "{}");
+    kept = stage_analyze("tree", "kept", "{}");
+    denied = NULL;
+    assert_true(whole.succeeded && kept.succeeded);
+    assert_true(whole.error.size > 0);
+    assert_int_equal(whole.error.size, kept.error.size);
+    assert_int_equal(whole.result.size, kept.result.size);
+    assert_memory_equal(whole.result.data, kept.result.data, whole.result.size);
+    outcome_fini(&whole);
+    outcome_fini(&kept);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, stage_set_up, stage_tear_down)
@@ -409,6 +475,8 @@ int main(void)
         TEST(a_directory_is_counted_again_where_it_was_changed),
         TEST(what_was_changed_just_now_is_not_remembered),
         TEST(shards_remember_their_own),
+        TEST(directories_that_change_places_are_looked_at_again),
+        TEST(what_may_not_be_read_is_told_before_its_size),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -153,7 +153,7 @@ static void conclude(const struct analysis *self, int rc, struct outcome *outcom
         return;
     }
     if (wish->shard.of > 0)
-        parts_pack(&wish->shard, counting_troubles(self->counting), &part);
+        parts_pack(&wish->shard, wish->by, counting_troubles(self->counting), &part);
     heading.part = ag_buffer_bytes(&part);
     tell(self, &heading, outcome);
     ag_buffer_free(&part);
@@ -357,7 +357,8 @@ static void count(struct analysis *self, const char *path, const struct analyze_
 /* Nothing is read but what the shards have told. */
 static void merge(struct analysis *self, struct ag_bytes inputs, struct outcome *outcome)
 {
-    struct parts parts = {.tally = counting_tally(self->counting),
+    struct parts parts = {.by = self->wish->by,
+                          .tally = counting_tally(self->counting),
                           .findings = counting_findings(self->counting),
                           .troubles = counting_troubles(self->counting)};
     struct argosy_error err = {0};

@@ -196,7 +196,8 @@ static int on_file(void *arg, const struct source_file *file)
         return skip(self, why);
     if (measure(self, file, &seen, &measured, &err) < 0)
         return on_walk_trouble(self, file->path, &err);
-    if (seen.size > SOURCE_FILE_BYTES_MAX)
+    /* Where it has to be opened, whether it may be read comes first, measured before or not. */
+    if (file->measure == NULL && file->size > SOURCE_FILE_BYTES_MAX)
         return skip(self, SKIP_TOO_LARGE);
     if (!shard_holds(&self->task->shard, &seen))
         return 0;

@@ -283,7 +283,10 @@ static int take_row_pair(void *arg, struct ag_bytes key, struct ag_reader *reade
         return take_text(reader, &row->name);
     if (ag_bytes_are(key, "license"))
         return ag_read_is_nil(reader) ? 0 : take_text(reader, &row->license);
-    take_sum(reader, &row->value);
+    if (ag_bytes_are(key, "bytes") || ag_bytes_are(key, "lines") || ag_bytes_are(key, "files"))
+        take_sum(reader, &row->value);
+    else
+        ag_read_skip(reader);
     return 0;
 }
 

@@ -14,19 +14,21 @@
 struct part {
     struct parts *whole;
     bool is_part;
-    uint64_t index, of;
+    uint64_t index, of, by;
     char *engine, *source, *revision;
     struct ag_bytes history;
 };
 
-void parts_pack(const struct shard *shard, const struct troubles *troubles, struct ag_buffer *out)
+void parts_pack(const struct shard *shard, enum tally_by by, const struct troubles *troubles,
+                struct ag_buffer *out)
 {
     msgpack_packer packer;
 
     msgpack_packer_init(&packer, out, ag_buffer_write);
-    msgpack_pack_map(&packer, 4);
+    msgpack_pack_map(&packer, 5);
     pack_number(&packer, "index", shard->index);
     pack_number(&packer, "of", shard->of);
+    pack_number(&packer, "by", by);
     pack_text(&packer, "engine", ENGINE_HASH);
     pack_key(&packer, "troubles");
     troubles_pack(troubles, &packer);
@@ -43,6 +45,8 @@ static int take_part_pair(void *arg, struct ag_bytes key, struct ag_reader *read
         take_sum(reader, &part->index);
     else if (ag_bytes_are(key, "of"))
         take_sum(reader, &part->of);
+    else if (ag_bytes_are(key, "by"))
+        take_sum(reader, &part->by);
     else if (ag_bytes_are(key, "engine"))
         return take_text(reader, &part->engine);
     else if (ag_bytes_are(key, "troubles"))
@@ -89,6 +93,8 @@ static int check(const struct part *part, struct argosy_error *err)
         return ag_fail(err, ARGOSY_EINVAL,
                        "the shards were counted by different releases of the worker, which may "
                        "disagree: let all workers be of one, or do without shards");
+    if (part->by != whole->by)
+        return ag_fail(err, ARGOSY_EINVAL, "the shards were asked 'by' something else");
     if ((whole->seen & (UINT64_C(1) << part->index)) || (whole->seen != 0 && part->of != whole->of))
         return ag_fail(err, ARGOSY_EINVAL, "shard %llu of %llu does not belong to the others",
                        (unsigned long long)part->index, (unsigned long long)part->of);

@@ -1,8 +1,8 @@
 /* parts.h - the results of shards become that of the whole.
  *
- * A shard's result is one like any other, of its files, and has `part` besides: {index, of, engine,
- * troubles}. Since all that a result tells is made of sums and of the first few of something, the
- * merge of the parts is, byte for byte, what one job would have told of all files.
+ * A shard's result is one like any other, of its files, and has `part` besides: {index, of, by,
+ * engine, troubles}. Since all that a result tells is made of sums and of the first few of
+ * something, the merge of the parts is, byte for byte, what one job would have told of all files.
  *
  * Threads: one at a time.
  */
@@ -15,10 +15,12 @@
 #include "worker/analyze/troubles.h"
 
 /* The value of `part`. */
-void parts_pack(const struct shard *shard, const struct troubles *troubles, struct ag_buffer *out);
+void parts_pack(const struct shard *shard, enum tally_by by, const struct troubles *troubles,
+                struct ag_buffer *out);
 
 /* Where the parts are added up, and what they must agree in. */
 struct parts {
+    enum tally_by by;
     tally_t *tally;
     findings_t *findings;
     struct troubles *troubles;

@@ -137,13 +137,18 @@ static uint64_t nanoseconds(const struct timespec *time)
     return (uint64_t)time->tv_sec * 1000000000 + (uint64_t)time->tv_nsec;
 }
 
-/* Whatever writes to a file, or puts another one in its place, changes one of the two times. */
+/* Whatever writes to a file, or puts another one in its place, changes one of the two times. What
+ * moves a directory over another one does not: for that is the rest, spread so that sizes and
+ * inodes do not make up for each other. */
 static void stamp(const struct stat *is, uint8_t out[SOURCE_STAMP_BYTES])
 {
     uint64_t words[2] = {nanoseconds(&is->st_mtim), nanoseconds(&is->st_ctim)};
-    uint32_t rest =
-        (uint32_t)((uint64_t)is->st_size ^ (uint64_t)is->st_ino << 12 ^ is->st_dev << 24);
+    uint64_t spread = (uint64_t)is->st_size * UINT64_C(0x9e3779b97f4a7c15);
+    uint32_t rest;
 
+    spread = (spread ^ spread >> 32 ^ is->st_ino) * UINT64_C(0xc2b2ae3d27d4eb4f);
+    spread = (spread ^ spread >> 32 ^ is->st_dev) * UINT64_C(0x165667b19e3779f9);
+    rest = (uint32_t)(spread >> 32);
     memcpy(out, words, sizeof words);
     memcpy(out + sizeof words, &rest, sizeof rest);
 }
