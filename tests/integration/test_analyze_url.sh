@@ -35,6 +35,9 @@ sed -n 3p lines | grep -q '"index":2,"kind":"fetch","state":"failed".*fetch.http
 sed -n 4p lines | grep -q '"index":3,.*"succeeded".*"files":2,"lines":103' || fail "$(sed -n 4p lines)"
 grep -q 'fetch.http.client.404' err || fail "$(cat err)"
 
+argosy run analyze file:/// >/dev/null 2>err && fail 'that names no file'
+grep -q 'fetch.url: .*it names no file' err || fail "$(cat err)"
+
 # --download keeps it.
 argosy run analyze --download kept "file://$work/p-1.0.tar.gz" >/dev/null 2>err || fail "$(cat err)"
 cmp kept/0-p-1.0.tar.gz p-1.0.tar.gz || fail "$(ls -R kept)"

@@ -222,6 +222,7 @@ static void parts_that_do_not_belong_together_are_refused(void **state)
     add_shard(&inputs, "tree", by, 0, 3);
     add_shard(&inputs, "tree", by, 2, 3);
     assert_refused(by, &inputs, "2 of 3 shards");
+    assert_refused("{\"by\":\"file\"", &inputs, "asked 'by' something else");
     add_shard(&inputs, "tree", by, 2, 3);
     assert_refused(by, &inputs, "shard 2 of 3 does not belong");
     ag_buffer_clear(&inputs);

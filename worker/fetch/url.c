@@ -122,6 +122,10 @@ static const char *take_parts(struct url *out, CURLU *url)
     code = curl_url_get(url, CURLUPART_URL, &text, 0);
     if (code != CURLUE_OK)
         return curl_url_strerror(code);
+    if (strcmp(text, "file://(nil)") == 0) { /* how libcurl 7.88 prints file:/// */
+        curl_free(text);
+        return "it names no file";
+    }
     out->text = strdup(text);
     curl_free(text);
     if (out->text == NULL)
