@@ -1,7 +1,6 @@
 #include "client/cli/analyze_source.h"
 
 #include <errno.h>
-#include <ftw.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -292,7 +291,7 @@ static int add_run(struct analyze_source *self, char path[PATH_MAX])
 static int choose_folder(struct analyze_source *self, const char *url)
 {
     const char *given = ag_options_text(self->cli->options, AG_OPT_DOWNLOAD);
-    const char *temporary = getenv("TMPDIR");
+    struct argosy_error err = {0};
     char path[PATH_MAX];
     int code;
 
@@ -304,23 +303,14 @@ static int choose_folder(struct analyze_source *self, const char *url)
                         "a --root of theirs, where all of them see it",
                         url);
     if (given == NULL) {
-        snprintf(path, sizeof path, "%s/argosy-fetched-XXXXXX",
-                 temporary != NULL && temporary[0] == '/' ? temporary : "/tmp");
-        if (mkdtemp(path) == NULL)
-            return cli_fail(self->cli, EXIT_USAGE, "cannot make %s: %s", path, strerror(errno));
-        self->owns_folder = true;
+        if (scratch_new(&self->scratch, "argosy-fetched", &err) < 0)
+            return cli_fail_with(self->cli, &err);
+        snprintf(path, sizeof path, "%s", scratch_path(self->scratch));
     }
     if (given != NULL && self->cli->fleet == NULL && (code = add_run(self, path)) != 0)
         return code;
     self->folder = strdup(path);
     return self->folder != NULL ? 0 : cli_fail(self->cli, EXIT_USAGE, "no memory for a path");
-}
-
-static int remove_one(const char *path, const struct stat *is, int type, struct FTW *place)
-{
-    (void)is, (void)type, (void)place;
-    remove(path);
-    return 0;
 }
 
 /* ---- the beginning and the end
@@ -387,8 +377,7 @@ int analyze_source_open(struct analyze_source *self, struct cli *cli)
 
 void analyze_source_close(struct analyze_source *self)
 {
-    if (self->owns_folder)
-        nftw(self->folder, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+    scratch_destroy(&self->scratch);
     free(self->folder);
     json_decref(self->job);
 }

@@ -10,6 +10,7 @@
 
 #include <limits.h>
 
+#include "client/cli/scratch.h"
 #include "client/cli/submission.h"
 
 struct analyze_source {
@@ -22,8 +23,8 @@ struct analyze_source {
     json_t *job;        /* the job in hand */
     const char *url;    /* it is behind a fetch of this; NULL: it is not */
     char host[PATH_MAX], title[256], parts_title[PATH_MAX + 64];
-    char *folder;     /* for what is fetched; NULL: nothing is */
-    bool owns_folder; /* it is to be gone in the end */
+    char *folder;       /* for what is fetched; NULL: nothing is */
+    scratch_t *scratch; /* when it is to be gone in the end */
 };
 
 /* From the options and operands. 0 or an exit code after a message; close it in any case. */

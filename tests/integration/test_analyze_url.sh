@@ -38,6 +38,17 @@ grep -q 'fetch.http.client.404' err || fail "$(cat err)"
 argosy run analyze file:/// >/dev/null 2>err && fail 'that names no file'
 grep -q 'fetch.url: .*it names no file' err || fail "$(cat err)"
 
+# However it ends, nothing is left of it.
+gone() { [ -z "$(ls -A "$TMPDIR")" ]; }
+for signal in KILL HUP PIPE TERM; do
+    argosy run analyze "$http/slow/100000/50" >/dev/null 2>&1 &
+    client=$!
+    until_true sh -c "ls '$TMPDIR' | grep -q fetched"
+    kill -$signal $client
+    wait $client
+    until_true gone
+done
+
 # --download keeps it.
 argosy run analyze --download kept "file://$work/p-1.0.tar.gz" >/dev/null 2>err || fail "$(cat err)"
 cmp kept/0-p-1.0.tar.gz p-1.0.tar.gz || fail "$(ls -R kept)"
