@@ -257,7 +257,7 @@
     X(BY, "by", 0, CHOICE, "language", 0, 0, "file|dir|language", AG_FOR(ANALYZE), ANALYSIS,            \
       "What one row of the answer is.")                                                                 \
     X(EXCLUDE, "exclude", 0, LINES, NULL, 1, 4096, "GLOB", AG_FOR(ANALYZE), ANALYSIS,                   \
-      "Leave out files and directories that match.")                                                    \
+      "Leave out files and directories whose name, or path in the source, matches.")                    \
     X(GITIGNORE, "gitignore", 0, FLAG, NULL, 0, 1, "", AG_FOR(ANALYZE) | AG_FLAG_ONLY, ANALYSIS,        \
       "Leave out what git would ignore, in directories: by their .gitignore files and the repository's "\
       "info/exclude.")                                                                                  \

@@ -347,7 +347,7 @@ static void a_tree_is_counted_and_what_is_skipped_is_told(void **state)
 static void what_is_excluded_is_not_even_looked_at(void **state)
 {
     struct outcome outcome =
-        analyze(json_pack("{s:s, s:[s, s]}", "path", folder, "exclude", "*.py", "node_modules"),
+        analyze(json_pack("{s:s, s:[s, s]}", "path", folder, "exclude", "*.py", "node_modules/"),
                 folder, STOP_NONE);
     json_t *result = json_of(&outcome.result);
 
