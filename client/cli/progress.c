@@ -57,7 +57,9 @@ void progress_draw(struct progress *self, const struct argosy_counts *counts, ui
     put_count("\r\033[K", done, "");
     if (self->total > 0) {
         put_count("/", self->total, "");
-        fprintf(stderr, " %3llu%%", (unsigned long long)(100 * done / self->total));
+        fprintf(stderr, " %3llu%%",
+                (unsigned long long)(self->total == 1 && done == 0 ? self->permille / 10
+                                                                   : 100 * done / self->total));
     }
     if (since > RATE_MS && (done > 0 || self->bytes > 0))
         put_rates(self, rate, since);
