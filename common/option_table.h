@@ -257,7 +257,7 @@
     X(BY, "by", 0, CHOICE, "language", 0, 0, "file|dir|language", AG_FOR(ANALYZE), ANALYSIS,            \
       "What one row of the answer is.")                                                                 \
     X(EXCLUDE, "exclude", 0, LINES, NULL, 1, 4096, "GLOB", AG_FOR(ANALYZE), ANALYSIS,                   \
-      "Leave out files and directories that match.")                                                    \
+      "Leave out files and directories whose name, or path in the source, matches.")                    \
     X(GITIGNORE, "gitignore", 0, FLAG, NULL, 0, 1, "", AG_FOR(ANALYZE) | AG_FLAG_ONLY, ANALYSIS,        \
       "Leave out what git would ignore, in directories: by their .gitignore files and the repository's "\
       "info/exclude.")                                                                                  \
@@ -425,8 +425,8 @@
     X(RUN_STORE, "store", 0, TEXT, "memory", 1, 4096, "memory|sqlite:PATH", AG_FOR(RUN) | AG_FLAG_ONLY, \
       FLEET, "Where jobs and results live; what a run that was cut off has left in a file is done too.")  \
     X(RUN_CACHE, "cache", 0, TEXT, NULL, 1, 4000, "DIR|none", AG_FOR(RUN), FLEET,                       \
-      "Where counts of git repositories are remembered (default: argosy in $XDG_CACHE_HOME or "         \
-      "~/.cache).")                                                                                     \
+      "Where counts of directories and git repositories are remembered (default: argosy in "            \
+      "$XDG_CACHE_HOME or ~/.cache).")                                                                  \
     X(STORE, "store", 0, TEXT, NULL, 1, 4096, "memory|sqlite:PATH", AG_FOR(BROKER), BROKER,             \
       "Where jobs and results live (default: sqlite:jobs.db in your state directory); memory forgets "  \
       "them when the broker stops.")                                                                    \
@@ -457,8 +457,8 @@
     X(ROOT, "root", 0, LINES, NULL, 1, 4096, "DIR", AG_FOR(WORKER), WORKER,                             \
       "A directory that jobs may read and write (default: none).")                                      \
     X(CACHE, "cache", 0, TEXT, NULL, 1, 4000, "DIR", AG_FOR(WORKER), WORKER,                            \
-      "Remember here what was counted in git repositories, up to 256 MiB; workers of one user on one "  \
-      "host may share it (default: nothing is remembered).")                                            \
+      "Remember here what was counted in directories and git repositories, up to 256 MiB; workers of "  \
+      "one user on one host may share it (default: nothing is remembered).")                                            \
     X(ALLOW_NET, "allow-net", 0, WORDS, NULL, 1, 128, "CIDR[:PORT]", AG_FOR(WORKER), WORKER,            \
       "A private network that fetches may reach, or any (default: public addresses only).")             \
     X(ALLOW_PORT, "allow-port", 0, WORDS, NULL, 1, 128, "PORT", AG_FOR(WORKER), WORKER,                  \

@@ -171,6 +171,29 @@ static bool is_shown(const struct ag_option_row *row, uint64_t bits, int heading
            !(row->who & AG_NOT_IN_HELP);
 }
 
+/* Where options may stand besides; some are about one call only, and a variable that is silently
+ * not looked at is worse than none. --help and --version need no word. */
+static void print_other_places(uint64_t bits, FILE *out)
+{
+    char text[1024] = "Every option";
+    size_t size = strlen(text), count = 0;
+
+    for (int i = 0; i < AG_OPTION_COUNT; i++) {
+        const struct ag_option_row *row = &options[i];
+
+        if (row->heading == AG_HEADING_COMMON || !(row->who & AG_NOT_IN_ENV) ||
+            !is_shown(row, bits, (int)row->heading))
+            continue;
+        snprintf(text + size, sizeof text - size, "%s--%s", count++ == 0 ? " but " : ", ",
+                 row->name);
+        size = strlen(text);
+    }
+    snprintf(text + size, sizeof text - size,
+             " can be given as ARGOSY_NAME in the environment and as a key of the configuration "
+             "file as well; times take ms, s, m, h, d, sizes K, M, G.");
+    print_wrapped(text, 0, 0, out);
+}
+
 void ag_options_print_help(enum ag_command command, uint64_t bits, FILE *out)
 {
     const struct ag_command_row *row = ag_command_row(command);
@@ -199,9 +222,7 @@ void ag_options_print_help(enum ag_command command, uint64_t bits, FILE *out)
         }
     }
     fprintf(out, "\n");
-    print_wrapped("Every option can be given as ARGOSY_NAME in the environment and as a key of the "
-                  "configuration file as well; times take ms, s, m, h, d, sizes K, M, G.",
-                  0, 0, out);
+    print_other_places(bits, out);
 }
 
 /* In scdoc these would begin something. */

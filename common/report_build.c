@@ -285,19 +285,33 @@ void ag_report_add_failure(argosy_report *self, const char *type, const char *me
     ag_report_add_leaf(self, leaf);
 }
 
+/* What is told of a batch in one line: what failed, else what was done in part, else what a
+ * deadline has cancelled. */
+static void print_ends(const argosy_report *self, char *text, size_t size, const char *title)
+{
+    const struct argosy_counts *counts = &self->counts;
+    uint64_t in_part = self->groups_beyond, count = counts->failed;
+    const char *end = "failed";
+
+    for (size_t i = 0; i < self->root->children_count; i++)
+        in_part += self->root->children[i]->type == ARGOSY_GROUP;
+    if (count == 0 && in_part > 0) {
+        count = in_part;
+        end = "succeeded only in part";
+    } else if (count == 0 && counts->cancelled > 0 && !argosy_report_is_empty(self)) {
+        count = counts->cancelled;
+        end = "cancelled";
+    }
+    snprintf(text, size, "%s: %llu of %llu job%s %s", title, (unsigned long long)count,
+             (unsigned long long)counts->total, counts->total == 1 ? "" : "s", end);
+}
+
 void ag_report_finish(argosy_report *self, const char *title, const struct argosy_counts *counts)
 {
     char text[AG_REPORT_TEXT];
-    bool many = counts->total != 1;
 
     self->counts = *counts;
-    if (counts->failed > 0 || argosy_report_is_empty(self))
-        snprintf(text, sizeof text, "%s: %llu of %llu job%s failed", title,
-                 (unsigned long long)counts->failed, (unsigned long long)counts->total,
-                 many ? "s" : "");
-    else
-        snprintf(text, sizeof text, "%s: some of %llu job%s succeeded only in part", title,
-                 (unsigned long long)counts->total, many ? "s" : "");
+    print_ends(self, text, sizeof text, title);
     self->root->message = ag_report_text(self, ag_bytes_of_text(text));
     if (self->groups_beyond > 0) {
         snprintf(text, sizeof text, "%llu more jobs failed in part and are not listed",

@@ -75,8 +75,9 @@ static void print_table(const struct cli *cli, const json_t *result, FILE *out)
         width = size > width ? size : width;
     }
     width = width > 60 ? 60 : width;
-    fprintf(out, "%s%s%s\n%-*s", name_of(result, "source"), revision != NULL ? " at " : "",
-            revision != NULL ? revision : "", width, rows.title);
+    print_clean(name_of(result, "source"), strlen(name_of(result, "source")), out);
+    fprintf(out, "%s%s\n%-*s", revision != NULL ? " at " : "", revision != NULL ? revision : "",
+            width, rows.title);
     for (int c = rows.has_files ? 0 : 1; c < COLUMNS; c++)
         fprintf(out, " %10s", columns[c]);
     fputc('\n', out);

@@ -108,8 +108,9 @@ static void put_bytes(struct block *self, const json_t *row)
 static void put_lines(struct block *self, const json_t *row)
 {
     char text[AMOUNT_SIZE];
+    uint64_t lines = number(row, NULL, "lines");
 
-    fprintf(self->out, ", %s lines", amount_count(number(row, NULL, "lines"), text));
+    fprintf(self->out, ", %s line%s", amount_count(lines, text), lines == 1 ? "" : "s");
 }
 
 /* The largest file and the longest one, often the same; one file alone has no rank. */

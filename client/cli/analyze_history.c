@@ -55,7 +55,8 @@ static void print_ages(const json_t *age, FILE *out)
             fprintf(out, "%10lld  longer\n", number(row, "files"));
     }
     if (json_is_integer(json_object_get(age, "median_days")))
-        fprintf(out, "median: %lld days\n", number(age, "median_days"));
+        fprintf(out, "median: %lld day%s\n", number(age, "median_days"),
+                number(age, "median_days") == 1 ? "" : "s");
 }
 
 void analyze_print_history(const json_t *history, FILE *out)

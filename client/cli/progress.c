@@ -48,6 +48,7 @@ void progress_draw(struct progress *self, const struct argosy_counts *counts, ui
     uint64_t done = counts->succeeded + counts->failed + counts->cancelled;
     char left[AG_AMOUNT_TEXT_SIZE];
     double rate = since > 0 ? (double)done * 1000 / (double)since : 0;
+    double seconds = rate > 0 ? (double)(self->total - done) / rate : 0;
 
     if (!self->is_shown || (!force && now - self->drawn_at < DRAW_MS))
         return;
@@ -56,13 +57,14 @@ void progress_draw(struct progress *self, const struct argosy_counts *counts, ui
     put_count("\r\033[K", done, "");
     if (self->total > 0) {
         put_count("/", self->total, "");
-        fprintf(stderr, " %3llu%%", (unsigned long long)(100 * done / self->total));
+        fprintf(stderr, " %3llu%%",
+                (unsigned long long)(self->total == 1 && done == 0 ? self->permille / 10
+                                                                   : 100 * done / self->total));
     }
-    if (since > RATE_MS)
+    if (since > RATE_MS && (done > 0 || self->bytes > 0))
         put_rates(self, rate, since);
-    if (self->total > done && rate > 0)
-        fprintf(stderr, "  %s left",
-                ag_duration_print((int64_t)((double)(self->total - done) / rate) * 1000, left));
+    if (self->total > done && seconds >= 1)
+        fprintf(stderr, "  %s left", ag_duration_print((int64_t)seconds * 1000, left));
     put_count("  ", running, " running");
     if (counts->failed > 0)
         put_count("  ", counts->failed, " failed");

@@ -10,8 +10,9 @@
 struct progress {
     bool is_shown, is_drawn;
     int64_t started_at, drawn_at;
-    uint64_t total; /* 0: not known yet */
-    uint64_t bytes; /* that results have brought so far; 0: nothing is said of them */
+    uint64_t total;    /* 0: not known yet */
+    uint64_t bytes;    /* that results have brought so far; 0: nothing is said of them */
+    uint32_t permille; /* how far a job is that is the only one; 0: not known */
 };
 
 /* Whether the line is shown at all. */

@@ -206,7 +206,7 @@ struct submission {
     struct progress progress;
     struct ordered ordered;
     struct joblog log;
-    bool is_ordered, is_race, has_keys, is_unwritable;
+    bool is_ordered, is_race, has_keys, is_unwritable, tells_news;
     argosy_batch *then; /* the job that comes after the batch; NULL: none, or not yet */
     int exit_code;
     int64_t idle_since;     /* INT64_MAX: somebody works on it, or people have been told */
@@ -251,7 +251,10 @@ static int open_batch(struct submission *self)
         flags = ARGOSY_DETACHED;
     else if (ag_options_text(options, AG_OPT_THEN) != NULL)
         flags = ARGOSY_KEEP; /* what it made is handed on */
-    if (ag_options_flag(options, AG_OPT_PARTIAL))
+    self->tells_news = self->cli->json && ag_options_flag(options, AG_OPT_PARTIAL);
+    /* One analysis can take minutes, and tells little more than how far it is. */
+    if (ag_options_flag(options, AG_OPT_PARTIAL) ||
+        (progress_is_wanted(self->cli) && strcmp(self->source->kind, "analyze") == 0))
         flags |= ARGOSY_NEWS;
     if (argosy_batch_new(&self->batch, self->cli->client, &group, flags, &err) < 0)
         return cli_fail_with(self->cli, &err);
@@ -500,12 +503,22 @@ static void on_end(struct submission *self, const struct argosy_event *event)
     self->is_over = event->batch == self->then || self->then == NULL;
 }
 
+static void on_news(struct submission *self, const struct argosy_event *told)
+{
+    if (told->permille <= 1000)
+        self->progress.permille = told->permille;
+    if (self->running == 0)
+        self->running = 1; /* the broker's number may come much later */
+    if (self->tells_news)
+        print_news(self->cli, told);
+}
+
 static void on_split(struct submission *self, const struct argosy_event *told)
 {
     if (told->type == ARGOSY_JOB_ENDED)
         on_job(self, told);
-    if (told->type == ARGOSY_JOB_NEWS && self->cli->json)
-        print_news(self->cli, told);
+    if (told->type == ARGOSY_JOB_NEWS)
+        on_news(self, told);
     leave_detached(self);
 }
 
@@ -529,8 +542,7 @@ static void on_event(struct submission *self, const struct argosy_event *event)
             on_job(self, event);
         break;
     case ARGOSY_JOB_NEWS:
-        if (cli->json)
-            print_news(cli, event);
+        on_news(self, event);
         break;
     case ARGOSY_BATCH_OPEN:
         break;

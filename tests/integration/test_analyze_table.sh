@@ -70,4 +70,6 @@ largest     a\x1b]0;x\x07\x0ab.c, 14 B; also the longest, 2 lines
 duplicates  1 file, 14 B; most by a\x1b]0;x\x07\x0ab.c (2 times)
 END
 cmp -s want block || fail "odd names: $(diff want block)"
+argosy run analyze "odd/$long" >got
+[ "$(head -n 1 got)" = "$work/odd/a\\x1b]0;x\\x07\\x0ab.c" ] || fail "an odd source: $(cat -v got)"
 echo 'ok table'

@@ -31,6 +31,9 @@ argosy run analyze --format csv in/cut.tar.gz >got 2>report
 [ $? -eq 1 ] || fail 'a cut archive is no success'
 grep -q ',Python,1,1,1,' got || fail "nothing was counted: $(cat got)"
 grep -q 'analyze.archive: cut off' report || fail "not told: $(cat report)"
+grep -q 'analyze in/cut.tar.gz: 1 of 1 job succeeded only in part' report ||
+    fail "no success in part: $(cat report)"
+grep -q " $work/in/cut.tar.gz  attempt 1 of 3" report || fail "of which source? $(cat report)"
 head -c 20 in/x.tar.gz >in/stub.tar.gz
 argosy run analyze in/stub.tar.gz >got 2>report && fail 'a stub is no success'
 grep -q 'analyze.archive' report || fail "not told: $(cat report)"

@@ -52,5 +52,12 @@ until_true shows_permille "$id"
 argosy show "$id" | grep permille
 argosy cancel "$id" >/dev/null
 until_true state_is "$id" cancelled
+# The same for people, in percent; and no line of JSON that nobody asked for.
+argosy analyze --json --progress always "$work/tree" >out 2>err &
+client=$!
+until_true grep -Eq '0/1 +[1-9][0-9]*% .*1 running' err
+kill -INT "$client"
+wait "$client"
+grep -q '"progress"' out && fail "news that nobody asked for: $(cat out)"
 
 exit $failed

@@ -347,7 +347,7 @@ static void a_tree_is_counted_and_what_is_skipped_is_told(void **state)
 static void what_is_excluded_is_not_even_looked_at(void **state)
 {
     struct outcome outcome =
-        analyze(json_pack("{s:s, s:[s, s]}", "path", folder, "exclude", "*.py", "node_modules"),
+        analyze(json_pack("{s:s, s:[s, s]}", "path", folder, "exclude", "*.py", "node_modules/"),
                 folder, STOP_NONE);
     json_t *result = json_of(&outcome.result);
 
@@ -380,7 +380,20 @@ static void a_file_that_cannot_be_read_is_a_leaf_and_the_rest_is_counted(void **
     assert_string_equal(json_string_value(json_object_get(
                             json_array_get(json_object_get(error, "errors"), 0), "type")),
                         "analyze.source.denied");
+    assert_string_equal(json_string_value(json_object_get(error, "subject")), folder);
     json_decref(result);
+    json_decref(error);
+    outcome_fini(&outcome);
+    /* What was named itself has no path within the source: its leaf goes by the source's. */
+    assert_int_equal(chmod(folder, 0), 0);
+    outcome = analyze(json_pack("{s:s}", "path", folder), folder, STOP_NONE);
+    assert_int_equal(chmod(folder, 0755), 0);
+    error = json_of(&outcome.error);
+    assert_string_equal(json_string_value(json_object_get(error, "message")),
+                        "1 of 1 file could not be read");
+    assert_string_equal(json_string_value(json_object_get(
+                            json_array_get(json_object_get(error, "errors"), 0), "subject")),
+                        folder);
     json_decref(error);
     outcome_fini(&outcome);
     if (getuid() == 0)

@@ -209,8 +209,24 @@ static void a_success_in_part_is_a_group_of_what_it_could_not_do(void **state)
     assert_int_equal(group->type, ARGOSY_GROUP);
     assert_string_equal(group->children[0]->error_type, "analyze.source.denied");
     assert_string_equal(group->children[0]->subject, "secret.c");
+    ag_report_finish(report, "t", &(struct argosy_counts){.total = 3, .succeeded = 3});
+    assert_string_equal(argosy_report_root(report)->message,
+                        "t: 1 of 3 jobs succeeded only in part");
     json_decref(json);
     ag_buffer_free(&error);
+    argosy_report_destroy(&report);
+}
+
+/* Nothing has failed and nothing was done in part: the title must not say so. */
+static void a_deadline_alone_is_told_as_what_it_cancelled(void **state)
+{
+    argosy_report *report = argosy_report_new("");
+
+    (void)state;
+    ag_report_add_failure(report, "timeout.group", "too late", "", (struct ag_bytes){0}, NULL);
+    ag_report_finish(report, "t",
+                     &(struct argosy_counts){.total = 2, .succeeded = 1, .cancelled = 1});
+    assert_string_equal(argosy_report_root(report)->message, "t: 1 of 2 jobs cancelled");
     argosy_report_destroy(&report);
 }
 
@@ -905,6 +921,7 @@ int main(void)
         cmocka_unit_test(a_split_loses_nothing_and_keeps_the_shape),
         cmocka_unit_test(successes_and_cancels_are_no_failures),
         cmocka_unit_test(a_success_in_part_is_a_group_of_what_it_could_not_do),
+        cmocka_unit_test(a_deadline_alone_is_told_as_what_it_cancelled),
         cmocka_unit_test(what_the_broker_adds_is_a_note_of_the_one_leaf),
         cmocka_unit_test(what_no_worker_described_is_named_from_its_payload),
         cmocka_unit_test(a_million_failures_make_a_small_report),

@@ -124,7 +124,7 @@ static void tell(const struct analysis *self, const struct tally_heading *headin
         return;
     }
     if (heading->part.data == NULL) /* else its merge tells them */
-        troubles_pack_error(counting_troubles(self->counting),
+        troubles_pack_error(counting_troubles(self->counting), heading->source,
                             tally_files(counting_tally(self->counting)), &outcome->error);
     outcome->succeeded = true;
 }

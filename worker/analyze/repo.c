@@ -40,13 +40,14 @@ static void prepare_library(void)
 static int fail_with_git(struct argosy_error *err, int rc, const char *what)
 {
     const git_error *last = git_error_last();
-    const char *why = last != NULL && last->message != NULL ? last->message : "no reason is known";
+    bool has_reason = last != NULL && last->message != NULL;
     int code = last != NULL && last->klass == GIT_ERROR_NOMEMORY ? ARGOSY_ENOMEM
                : rc == GIT_ENOTFOUND                             ? ARGOSY_ENOTFOUND
                : rc == GIT_EINVALIDSPEC || rc == GIT_EAMBIGUOUS  ? ARGOSY_EINVAL
                                                                  : ARGOSY_EPROTO;
 
-    return ag_fail(err, code, "%s: %s", what, why);
+    return ag_fail(err, code, "%s%s%s", what, has_reason ? ": " : "",
+                   has_reason ? last->message : "");
 }
 
 /* ---- opening

@@ -8,7 +8,7 @@
 #include "worker/analyze/pack.h"
 #include "worker/analyze/take.h"
 
-enum { ERROR_KEYS = 3, LEAF_KEYS = 4 };
+enum { ERROR_KEYS = 4, LEAF_KEYS = 4 };
 
 void troubles_fini(struct troubles *self)
 {
@@ -77,7 +77,8 @@ int troubles_absorb(struct troubles *self, const struct troubles *other)
 /* ---- as msgpack
  * ------------------------------------------------------------------------------------------- */
 
-static void pack_leaves(const struct troubles *self, msgpack_packer *packer)
+/* `source` stands for the path of what was named itself, which has none within the source. */
+static void pack_leaves(const struct troubles *self, const char *source, msgpack_packer *packer)
 {
     pack_key(packer, "errors");
     msgpack_pack_array(packer, self->told);
@@ -85,14 +86,16 @@ static void pack_leaves(const struct troubles *self, msgpack_packer *packer)
         msgpack_pack_map(packer, LEAF_KEYS);
         pack_text(packer, "type", self->rows[i].type);
         pack_text(packer, "message", self->rows[i].message);
-        pack_text(packer, "subject", self->rows[i].path);
+        pack_text(packer, "subject", self->rows[i].path[0] != '\0' ? self->rows[i].path : source);
         pack_key(packer, "retryable");
         msgpack_pack_false(packer);
     }
 }
 
-void troubles_pack_error(const struct troubles *self, uint64_t files, struct ag_buffer *out)
+void troubles_pack_error(const struct troubles *self, const char *source, uint64_t files,
+                         struct ag_buffer *out)
 {
+    uint64_t all = self->count + files;
     char text[128];
     msgpack_packer packer;
 
@@ -101,10 +104,11 @@ void troubles_pack_error(const struct troubles *self, uint64_t files, struct ag_
     *out = ag_buffer_empty(AG_RESULT_BYTES_MAX);
     msgpack_packer_init(&packer, out, ag_buffer_write);
     msgpack_pack_map(&packer, ERROR_KEYS);
-    snprintf(text, sizeof text, "%llu of %llu files could not be read",
-             (unsigned long long)self->count, (unsigned long long)(self->count + files));
+    snprintf(text, sizeof text, "%llu of %llu file%s could not be read",
+             (unsigned long long)self->count, (unsigned long long)all, all == 1 ? "" : "s");
     pack_text(&packer, "message", text);
-    pack_leaves(self, &packer);
+    pack_text(&packer, "subject", source);
+    pack_leaves(self, source, &packer);
     pack_key(&packer, "notes");
     msgpack_pack_array(&packer, self->count > self->told);
     if (self->count > self->told) {
@@ -118,7 +122,7 @@ void troubles_pack(const struct troubles *self, msgpack_packer *packer)
 {
     msgpack_pack_map(packer, 2);
     pack_number(packer, "count", self->count);
-    pack_leaves(self, packer);
+    pack_leaves(self, "", packer);
 }
 
 struct leaf {

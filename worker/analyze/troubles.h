@@ -37,8 +37,10 @@ int troubles_add(struct troubles *self, const char *path, const char *type, cons
 /* Adds all that `other` has. ARGOSY_ENOMEM. */
 int troubles_absorb(struct troubles *self, const struct troubles *other);
 
-/* The error of a job that succeeded with the rest; nothing without troubles. `files` were read. */
-void troubles_pack_error(const struct troubles *self, uint64_t files, struct ag_buffer *out);
+/* The error of a job that succeeded with the rest; nothing without troubles. `source` is how the
+ * job calls what it counted, of which `files` were read. */
+void troubles_pack_error(const struct troubles *self, const char *source, uint64_t files,
+                         struct ag_buffer *out);
 
 /* {count, errors} and back; what is read is added. ARGOSY_EPROTO, ARGOSY_ENOMEM. */
 void troubles_pack(const struct troubles *self, msgpack_packer *packer);

@@ -9,6 +9,14 @@
 #include "common/proto.h"
 #include "worker/analyze/take.h"
 
+/* Who writes src/ means the directory, whose path ends without a slash. */
+static struct ag_bytes without_slashes(struct ag_bytes glob)
+{
+    while (glob.size > 1 && glob.data[glob.size - 1] == '/')
+        glob.size--;
+    return glob;
+}
+
 static bool read_exclude(struct wish *wish, struct ag_reader *reader)
 {
     uint32_t count = ag_read_array(reader);
@@ -16,7 +24,7 @@ static bool read_exclude(struct wish *wish, struct ag_reader *reader)
     if (reader->failed || count > WISH_EXCLUDES_MAX)
         return false;
     for (uint32_t i = 0; i < count; i++) {
-        struct ag_bytes glob = ag_read_text(reader, SOURCE_PATH_MAX);
+        struct ag_bytes glob = without_slashes(ag_read_text(reader, SOURCE_PATH_MAX));
 
         if (reader->failed || glob.size == 0)
             return false;
