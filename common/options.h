@@ -5,8 +5,8 @@
  *     int rc = ag_options_new(&options, AG_COMMAND_FETCH, argc, argv, ag_zpl_read, &err);
  *
  *     if (rc < 0) {
- *         fprintf(stderr, "%s\n", err.message); // argosy fetch: --retries: 'many' is not a whole
- * ... return 2;
+ *         fprintf(stderr, "%s\n", err.message); // argosy fetch: --retries: 'many' is not a whole ...
+ *         return 2;
  *     }
  *     if (ag_options_print_wanted(options, stdout)) // --help, --version, --man-options
  *         ;
@@ -19,9 +19,8 @@
  *
  * Every option can be given as a flag, and, but for AG_FLAG_ONLY, as ARGOSY_<LONG_NAME> and as a
  * key of the configuration file; the first that is there wins, in this order, and then the default.
- * A list is replaced as a whole. An empty variable counts as not set. Flags that stand in a
- * variable or file, or as
- * --flag=yes|no, say yes, no, true, false, on, off, 1 or 0.
+ * A list is replaced as a whole. An empty variable counts as not set. Flags that stand in a variable
+ * or file, or as --flag=yes|no, say yes, no, true, false, on, off, 1 or 0.
  *
  * The configuration file (config.h) has keys for all commands at its top, and a section for each
  * command, which wins over the top:
@@ -63,21 +62,21 @@ enum ag_command {
 #define X(id, ...) AG_COMMAND_##id,
     AG_COMMANDS(X)
 #undef X
-        AG_COMMAND_COUNT
+    AG_COMMAND_COUNT
 };
 
 enum ag_option {
 #define X(id, ...) AG_OPT_##id,
     AG_OPTIONS(X)
 #undef X
-        AG_OPTION_COUNT
+    AG_OPTION_COUNT
 };
 
 enum ag_option_heading {
 #define X(id, words) AG_HEADING_##id,
     AG_OPTION_HEADINGS(X)
 #undef X
-        AG_HEADING_COUNT
+    AG_HEADING_COUNT
 };
 
 /* What a value is, and which getter reads it. */
@@ -159,8 +158,7 @@ bool ag_options_given(const ag_options_t *self, enum ag_option option);
  * "/etc/x.zpl:12: input"; "--input" for a default. Of a list, who gave its last item. */
 const char *ag_options_where(const ag_options_t *self, enum ag_option option);
 
-/* ---- the table, for help, manuals, completion and tests -----------------------------------------
- */
+/* ---- the table, for help, manuals, completion and tests ----------------------------------------- */
 
 struct ag_command_row {
     const char *word;     /* argosy WORD */
@@ -209,8 +207,7 @@ void ag_options_print_help(enum ag_command command, uint64_t bits, FILE *out);
 /* The options as scdoc source, a level-2 heading for each group. */
 void ag_options_print_man(uint64_t bits, FILE *out);
 
-/* ---- for sources of values (config.c) -----------------------------------------------------------
- */
+/* ---- for sources of values (config.c) ----------------------------------------------------------- */
 
 /* Take `text` from a source; `where` names it and begins the message of a failure. Ignored when a
  * stronger source has spoken. ARGOSY_EINVAL, ARGOSY_ENOMEM. */
