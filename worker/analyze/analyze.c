@@ -21,10 +21,10 @@ enum { QUIET_MS = 500 }; /* the loop tells of nobody's progress before */
 /* One job at work. */
 struct analysis {
     const struct wish *wish;
+    const struct analyze_roots *roots;
     languages_t *languages;
     struct counting_task task;
     counting_t *counting; /* of this thread */
-    atomic_int *helpers;  /* NULL: there are none */
     struct source *source;
     struct revision revision; /* of a repository; no repository without it */
     struct ag_buffer history; /* packed */
@@ -90,9 +90,9 @@ bool analyze_may_read(const struct analyze_roots *roots, const char *real)
 }
 
 /* The real path behind wish->path, if a root holds it. */
-static char *resolve(const struct wish *wish, const struct analyze_roots *roots,
-                     struct outcome *outcome)
+static char *resolve(const struct analysis *self, struct outcome *outcome)
 {
+    const struct wish *wish = self->wish;
     char *real = realpath(wish->path, NULL);
 
     if (real == NULL) {
@@ -102,7 +102,7 @@ static char *resolve(const struct wish *wish, const struct analyze_roots *roots,
                      false, wish_source(wish), "%s", strerror(errno));
         return NULL;
     }
-    if (analyze_may_read(roots, real))
+    if (analyze_may_read(self->roots, real))
         return real;
     outcome_fail(outcome, "analyze.source.denied", false, wish_source(wish),
                  "not below a directory that this worker may read; its --root option names them");
@@ -193,13 +193,12 @@ static int tell_history(struct analysis *self, struct outcome *outcome)
 }
 
 static int open_repository(struct analysis *self, const char *path,
-                           const struct analyze_roots *roots, const struct source_options *options,
-                           struct outcome *outcome)
+                           const struct source_options *options, struct outcome *outcome)
 {
     const struct wish *wish = self->wish;
     struct argosy_error err = {0};
-    int rc =
-        revision_open(&self->revision, path, wish->rev[0] != '\0' ? wish->rev : NULL, roots, &err);
+    int rc = revision_open(&self->revision, path, wish->rev[0] != '\0' ? wish->rev : NULL,
+                           self->roots, &err);
 
     if (rc == 0)
         rc = source_git_new(&self->source, self->revision.repo, &self->revision.commit,
@@ -255,7 +254,7 @@ struct crew {
 static unsigned hire(void *arg)
 {
     struct crew *self = arg;
-    atomic_int *helpers = self->job->helpers;
+    atomic_int *helpers = self->job->roots->helpers;
     int free_ones = atomic_load(helpers), taken;
 
     do {
@@ -287,7 +286,7 @@ static int walk_together(struct analysis *self, const struct source_visitor *vis
             rc = counting_absorb(self->counting, crew.members[i]);
         counting_destroy(&crew.members[i]);
     }
-    atomic_fetch_add(self->helpers, (int)crew.hired);
+    atomic_fetch_add(self->roots->helpers, (int)crew.hired);
     return rc;
 }
 
@@ -298,7 +297,7 @@ static int walk(struct analysis *self, const struct source_visitor *visitor)
         return 0;
     if (self->source->is_stream)
         self->task.shard.of = 1;
-    if (self->helpers != NULL && self->source->each_shared != NULL)
+    if (self->roots->helpers != NULL && self->source->each_shared != NULL)
         return walk_together(self, visitor);
     return self->source->each(self->source, visitor);
 }
@@ -306,47 +305,43 @@ static int walk(struct analysis *self, const struct source_visitor *visitor)
 /* ---- from the beginning to the end
  * ------------------------------------------------------------------------------------------ */
 
-static int open_source(struct analysis *self, const char *path, const struct analyze_roots *roots,
-                       struct outcome *outcome)
+static int open_source(struct analysis *self, const char *path, struct outcome *outcome)
 {
     const struct wish *wish = self->wish;
     struct source_options options = {.exclude = (const char *const *)wish->exclude,
                                      .exclude_count = wish->exclude_count,
                                      .stop = self->watch->stop,
-                                     .ignore_below = wish->gitignore ? roots : NULL};
+                                     .ignore_below = wish->gitignore ? self->roots : NULL};
     bool is_git = is_of_git(wish, path);
 
     if (is_git && wish->gitignore) {
         refuse_gitignore(wish, outcome);
         return 0;
     }
-    return is_git ? open_repository(self, path, roots, &options, outcome)
+    return is_git ? open_repository(self, path, &options, outcome)
                   : open_other(self, path, &options, outcome);
 }
 
 /* The source is open. */
-static int count_source(struct analysis *self, const struct analyze_roots *roots,
-                        struct outcome *outcome)
+static int count_source(struct analysis *self, struct outcome *outcome)
 {
     struct source_visitor visitor;
     int rc = 0;
 
     self->task.is_git = self->revision.repo != NULL;
-    self->task.cache = self->source->is_stream ? NULL : roots->cache;
-    self->helpers = roots->helpers;
+    self->task.cache = self->source->is_stream ? NULL : self->roots->cache;
     visitor = counting_visitor(self->counting);
     if (self->wish->history && shard_is_first(&self->task.shard))
         rc = tell_history(self, outcome);
     return rc == 0 && outcome->type[0] == '\0' ? walk(self, &visitor) : rc;
 }
 
-static void count(struct analysis *self, const char *path, const struct analyze_roots *roots,
-                  struct outcome *outcome)
+static void count(struct analysis *self, const char *path, struct outcome *outcome)
 {
-    int rc = open_source(self, path, roots, outcome);
+    int rc = open_source(self, path, outcome);
 
     if (rc == 0 && outcome->type[0] == '\0')
-        rc = count_source(self, roots, outcome);
+        rc = count_source(self, outcome);
     if (outcome->type[0] == '\0')
         conclude(self, rc, outcome);
     if (self->source != NULL)
@@ -367,9 +362,7 @@ static void merge(struct analysis *self, struct ag_bytes inputs, struct outcome 
     if (rc == ARGOSY_ENOMEM)
         conclude(self, rc, outcome);
     else if (rc < 0)
-        outcome_fail(outcome, "analyze.shards", false,
-                     wish_source(self->wish)[0] != '\0' ? wish_source(self->wish) : NULL, "%s",
-                     err.message);
+        outcome_fail(outcome, "analyze.shards", false, wish_source(self->wish), "%s", err.message);
     else
         tell(self,
              &(struct tally_heading){
@@ -378,30 +371,36 @@ static void merge(struct analysis *self, struct ag_bytes inputs, struct outcome 
     parts_fini(&parts);
 }
 
+static bool make_counting(struct analysis *self)
+{
+    self->languages = languages_new(self->roots->languages);
+    self->task = (struct counting_task){.languages = self->languages,
+                                        .shard = self->wish->shard,
+                                        .by = self->wish->by,
+                                        .progress = note_progress,
+                                        .arg = self};
+    if (self->languages != NULL)
+        self->counting = counting_new(&self->task, true);
+    return self->counting != NULL;
+}
+
 static void analyze(const struct wish *wish, struct ag_bytes inputs,
                     const struct analyze_roots *roots, const struct analyze_watch *watch,
                     struct outcome *outcome)
 {
     struct analysis self = {.wish = wish,
-                            .languages = languages_new(roots->languages),
+                            .roots = roots,
                             .history = ag_buffer_empty(1 << 20),
                             .watch = watch,
                             .count_at = ag_clock_mono_ms() + watch->quiet_ms};
-    char *path = wish->merge ? NULL : resolve(wish, roots, outcome);
+    char *path = wish->merge ? NULL : resolve(&self, outcome);
 
-    self.task = (struct counting_task){.languages = self.languages,
-                                       .shard = wish->shard,
-                                       .by = wish->by,
-                                       .progress = note_progress,
-                                       .arg = &self};
-    if (self.languages != NULL)
-        self.counting = counting_new(&self.task, true);
-    if ((path != NULL || wish->merge) && self.counting == NULL)
+    if ((path != NULL || wish->merge) && !make_counting(&self))
         conclude(&self, ARGOSY_ENOMEM, outcome);
     else if (wish->merge)
         merge(&self, inputs, outcome);
     else if (path != NULL)
-        count(&self, path, roots, outcome);
+        count(&self, path, outcome);
     free(path);
     counting_destroy(&self.counting);
     languages_destroy(&self.languages);
@@ -420,8 +419,7 @@ void analyze_run(struct ag_bytes payload, struct ag_bytes inputs, const struct a
     }
     wrong = wish_read(wish, payload, inputs);
     if (wrong != NULL)
-        outcome_fail(outcome, "rejected.payload", false,
-                     wish_source(wish)[0] != '\0' ? wish_source(wish) : NULL, "analyze: %s", wrong);
+        outcome_fail(outcome, "rejected.payload", false, wish_source(wish), "analyze: %s", wrong);
     else
         analyze(wish, inputs, roots, watch, outcome);
     wish_fini(wish);

@@ -335,27 +335,9 @@ VECTOR_AVX2_TARGET static size_t find_avx2(struct scan *self, size_t from,
 
 #endif
 
-static scan_find_fn *variant(void)
-{
-    switch (vector_width()) {
-#if defined(__SSE2__)
-    case VECTOR_AVX2:
-        return find_avx2;
-    case VECTOR_SSE2:
-        return find_sse2;
-#else
-    case VECTOR_AVX2:
-    case VECTOR_SSE2:
-#endif
-    case VECTOR_PORTABLE:
-        break;
-    }
-    return find_portable;
-}
-
 void scan_init(struct scan *self, const uint8_t *data, size_t size)
 {
-    *self = (struct scan){.data = data, .size = size, .find = variant()};
+    *self = (struct scan){.data = data, .size = size, .find = VECTOR_VARIANT(find)};
     self->base = size; /* no block in hand */
 }
 

@@ -18,6 +18,16 @@ enum vector_width { VECTOR_PORTABLE, VECTOR_SSE2, VECTOR_AVX2 };
 /* The widest that this processor has. */
 enum vector_width vector_width(void);
 
+/* The widest of NAME_avx2, NAME_sse2 and NAME_portable that this processor has. */
+#if defined(__SSE2__)
+#define VECTOR_VARIANT(name)                                                                       \
+    (vector_width() == VECTOR_AVX2   ? name##_avx2                                                 \
+     : vector_width() == VECTOR_SSE2 ? name##_sse2                                                 \
+                                     : name##_portable)
+#else
+#define VECTOR_VARIANT(name) name##_portable
+#endif
+
 /* For tests: nothing wider than `most` from now on. */
 void vector_limit(enum vector_width most);
 

@@ -30,10 +30,12 @@ struct wish {
 const char *wish_read(struct wish *self, struct ag_bytes payload, struct ag_bytes inputs);
 void wish_fini(struct wish *self);
 
-/* How results and failures call what it is about; "" if nobody knows. */
+/* How results and failures call what it is about; NULL: nobody knows. */
 static inline const char *wish_source(const struct wish *self)
 {
-    return self->source != NULL ? self->source : self->path;
+    if (self->source != NULL)
+        return self->source;
+    return self->path[0] != '\0' ? self->path : NULL;
 }
 
 #endif

@@ -172,28 +172,10 @@ VECTOR_AVX2_TARGET static size_t find_avx2(const struct words *self, const uint8
 
 #endif
 
-static words_find_fn *variant(void)
-{
-    switch (vector_width()) {
-#if defined(__SSE2__)
-    case VECTOR_AVX2:
-        return find_avx2;
-    case VECTOR_SSE2:
-        return find_sse2;
-#else
-    case VECTOR_AVX2:
-    case VECTOR_SSE2:
-#endif
-    case VECTOR_PORTABLE:
-        break;
-    }
-    return find_portable;
-}
-
 void words_prepare(struct words *self, const char *const *texts, unsigned count)
 {
     AG_ASSERT(count <= WORDS_MAX);
-    *self = (struct words){.count = count, .find = variant()};
+    *self = (struct words){.count = count, .find = VECTOR_VARIANT(find)};
     for (unsigned i = 0; i < count; i++) {
         self->texts[i] = texts[i];
         self->sizes[i] = strlen(texts[i]);
