@@ -3,16 +3,12 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "client/cli/answers.h"
 #include "client/cli/fetch_url.h"
 #include "client/cli/splits.h"
-#include "common/clock.h"
-#include "common/entropy.h"
 #include "common/error.h"
-#include "common/id.h"
 #include "common/json.h"
 
 enum {
@@ -273,17 +269,13 @@ static int choose_shards(struct analyze_source *self)
  * would be analysed in our stead. */
 static int add_run(struct analyze_source *self, char path[PATH_MAX])
 {
-    struct argosy_error err = {0};
-    uint8_t random[AG_ID_RANDOM_BYTES];
-    char id[AG_ID_TEXT_SIZE];
+    char name[AG_ID_TEXT_SIZE];
     size_t size = strlen(path);
-    struct ag_id run;
+    int code = cli_make_name(self->cli, name);
 
-    if (ag_entropy(random, sizeof random, &err) < 0)
-        return cli_fail_with(self->cli, &err);
-    run = ag_id_make(ag_clock_unix_ms(), random);
-    snprintf(path + size, PATH_MAX - size, "/%s", ag_id_print(&run, id));
-    return 0;
+    if (code == 0)
+        snprintf(path + size, PATH_MAX - size, "/%s", name);
+    return code;
 }
 
 /* Where the workers put it: a folder of theirs, or, when the fleet is our own, one that goes with

@@ -8,6 +8,7 @@
 #include <argosy/argosy.h>
 #include <jansson.h>
 
+#include "common/id.h"
 #include "common/options.h"
 
 enum cli_exit {
@@ -42,6 +43,9 @@ __attribute__((format(printf, 2, 3))) void cli_say(const struct cli *cli, const 
 
 /* Make cli->client. 0 or an exit code. */
 int cli_connect(struct cli *cli);
+
+/* A name that nobody else has, nor guesses. 0 or an exit code after a message. */
+int cli_make_name(const struct cli *cli, char out[AG_ID_TEXT_SIZE]);
 
 /* How often SIGINT or SIGTERM came so far. */
 int cli_interrupts(void);

@@ -9,8 +9,6 @@
 
 #include "client/cli/jobs.h"
 #include "common/clock.h"
-#include "common/entropy.h"
-#include "common/id.h"
 #include "common/json.h"
 #include "common/limits.h"
 
@@ -259,18 +257,15 @@ static int put_auth(const struct cli *cli, json_t *base)
 /* Nobody else's jobs may see what a batch was given: its jar has a name that nobody guesses. */
 static int put_cookies(const struct cli *cli, json_t *base)
 {
-    uint8_t random[AG_ID_RANDOM_BYTES];
-    char text[AG_ID_TEXT_SIZE];
-    struct argosy_error err = {0};
-    struct ag_id id;
+    char name[AG_ID_TEXT_SIZE];
+    int code;
 
     if (!ag_options_flag(cli->options, AG_OPT_COOKIES))
         return 0;
-    if (ag_entropy(random, sizeof random, &err) < 0)
-        return cli_fail_with(cli, &err);
-    id = ag_id_make(ag_clock_unix_ms(), random);
-    put_text(base, "cookies", ag_id_print(&id, text));
-    return 0;
+    code = cli_make_name(cli, name);
+    if (code == 0)
+        put_text(base, "cookies", name);
+    return code;
 }
 
 /* An entity tag of RFC 9110 8.8.3, a list of them, or *. */

@@ -8,6 +8,8 @@
 #include <unistd.h>
 
 #include "client/cli/cli.h"
+#include "common/clock.h"
+#include "common/entropy.h"
 #include "common/log.h"
 #include "common/zpl/zpl.h"
 
@@ -55,6 +57,19 @@ void cli_say(const struct cli *cli, const char *format, ...)
     va_start(args, format);
     say(cli, format, args);
     va_end(args);
+}
+
+int cli_make_name(const struct cli *cli, char out[AG_ID_TEXT_SIZE])
+{
+    uint8_t random[AG_ID_RANDOM_BYTES];
+    struct argosy_error err = {0};
+    struct ag_id id;
+
+    if (ag_entropy(random, sizeof random, &err) < 0)
+        return cli_fail_with(cli, &err);
+    id = ag_id_make(ag_clock_unix_ms(), random);
+    ag_id_print(&id, out);
+    return 0;
 }
 
 int cli_connect(struct cli *cli)
