@@ -8,8 +8,8 @@ pids=
 patience=20
 
 harness_end() {
-    for pid in $pids; do kill "$pid" 2>/dev/null; done
-    wait
+    for pid in $pids; do kill "$pid" 2>/dev/null || true; done
+    wait || true
     clean_up
     rm -rf "$work"
 }
@@ -37,4 +37,11 @@ until_true() {
     done
     fail "never: $*"
     return 1
+}
+
+# serve_http: the server that misbehaves on request; its addresses stand in $work/port.
+serve_http() {
+    "$ARGOSY_TEST_HTTP_SERVER" --with-parent --port-file "$work/port" >/dev/null &
+    pids="$pids $!"
+    until_true test -s "$work/port"
 }

@@ -1,42 +1,24 @@
 #!/bin/sh
 # A source in 1, 2 and 8 shards on 1, 2 and 4 workers, some of which are killed: one answer.
-set -eu
-bin=$ARGOSY_BIN
-work=$(mktemp -d)
-broker='' workers='' client=''
-
-cleanup() {
-    for pid in $client $workers $broker; do
-        kill -9 "$pid" 2>/dev/null || true
-    done
-    wait 2>/dev/null || true
-    rm -rf "$work"
-}
-trap cleanup EXIT
-cd "$work"
-PATH=$bin:$PATH
-export ARGOSY_CONNECT="ipc://$work/broker" XDG_CACHE_HOME="$work"
+. "$(dirname "$0")/harness.sh"
+set -e
+XDG_CACHE_HOME=$work
+export XDG_CACHE_HOME
 unset ARGOSY_STORE ARGOSY_SHARDS
+patience=30 workers=
 
+# Who was stopped cannot end.
 fail() {
+    for pid in $workers; do kill -CONT "$pid" 2>/dev/null || true; done
     echo "FAILED: $*" >&2
     exit 1
-}
-
-await() { # COMMAND...
-    tries=0
-    until "$@" >/dev/null 2>&1; do
-        tries=$((tries + 1))
-        [ "$tries" -lt 600 ] || fail "never true: $*"
-        sleep 0.05
-    done
 }
 
 workers_are() { [ "$(argosy workers --json 2>/dev/null | wc -l)" -eq "$1" ]; }
 
 start_worker() { # NAME
     argosy-worker --name "$1" --root "$work" --kinds analyze --slots analyze=2 --log error 2>>log &
-    workers="$workers $!"
+    workers="$workers $!" pids="$pids $!"
 }
 
 # Enough for a job to be caught in the middle of it.
@@ -53,7 +35,7 @@ done
     git -c user.name=a -c user.email=a@b commit -qm one && git clone -q --bare . ../bare.git)
 
 argosy-broker --bind "$ARGOSY_CONNECT" --store memory --log error 2>>log &
-broker=$!
+pids="$pids $!"
 
 answer() { # FILE ARGUMENT...
     out=$1
@@ -63,7 +45,7 @@ answer() { # FILE ARGUMENT...
 }
 
 start_worker w-1
-await workers_are 1
+until_true workers_are 1
 for by in language file dir; do
     answer "whole.$by" --shards 1 --by $by tree
 done
@@ -73,7 +55,7 @@ for count in 1 2 4; do
     while [ "$(echo "$workers" | wc -w)" -lt $count ]; do
         start_worker "w-$(($(echo "$workers" | wc -w) + 1))"
     done
-    await workers_are $count
+    until_true workers_are $count
     for shards in 2 8 auto; do
         for by in language file dir; do
             answer part --shards $shards --by $by tree
@@ -92,26 +74,24 @@ set -- $workers
 victim=$2
 kill -STOP "$victim"
 argosy analyze --shards 8 --by file --format json tree >part 2>part.err &
-client=$!
+client=$! pids="$pids $!"
 holds_some() { argosy list --state running --json | grep -q '"worker":"w-2"'; }
-await holds_some
+until_true holds_some
 kill -9 "$victim"
 wait $client || fail "a worker died: $(cat part.err)"
-client=
 cmp part whole.file || fail 'a worker died, and the answer is another'
 workers="$1 $3 $4"
 
 # ---- a cancel stops every shard ------------------------------------------------------------------
 for pid in $workers; do kill -STOP "$pid"; done
 argosy analyze --shards 8 --format json tree >part 2>part.err &
-client=$!
+client=$! pids="$pids $!"
 runs() { argosy list --state running --json | grep -q analyze; }
-await runs
+until_true runs
 kill -INT "$client"
 for pid in $workers; do kill -CONT "$pid"; done
 code=0
 wait "$client" || code=$?
-client=
 [ "$code" -eq 130 ] || fail "interrupted, but exit code $code: $(cat part.err)"
 [ "$(argosy list --state queued --json | wc -l)" -eq 0 ] || fail 'shards wait after the cancel'
 [ "$(argosy list --state running --json | wc -l)" -eq 0 ] || fail 'shards run after the cancel'
@@ -144,20 +124,17 @@ ARGOSY_CONNECT="ipc://$work/small"
 argosy-broker --bind "$ARGOSY_CONNECT" --store memory --jobs-max 24 --log error 2>>log &
 small=$!
 argosy-worker --name small --root "$work" --kinds analyze --slots analyze=2 --log error 2>>log &
-workers="$workers $small $!"
-await workers_are 1
+workers="$workers $!" pids="$pids $small $!"
+until_true workers_are 1
 timeout 60 argosy analyze --shards 8 --format csv tree/d? >part 2>part.err ||
     fail "a full broker: $(cat part.err)"
 [ "$(grep -c 'tree/d.,C,' part)" -eq 9 ] || fail "a full broker: $(cat part)"
 
 # What parts have made is nobody's any more: it takes no room until it would be forgotten.
 holds_none() { [ "$(argosy list --json | wc -l)" -eq 0 ]; }
-tries=0
-until holds_none; do
-    tries=$((tries + 1))
-    [ $tries -lt 60 ] || fail "the broker keeps $(argosy list)"
-    sleep 0.05
-done
+patience=3
+until_true holds_none
+patience=30
 ARGOSY_CONNECT="ipc://$work/broker"
 
 # ---- asked for and fetched later -----------------------------------------------------------------

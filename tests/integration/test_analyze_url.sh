@@ -1,9 +1,7 @@
 #!/bin/sh
 # A URL is fetched, then analysed: by a fleet of its own, and by one that others share.
 . "$(dirname "$0")/harness.sh"
-"$ARGOSY_TEST_HTTP_SERVER" --with-parent --port-file "$work/port" >/dev/null &
-pids="$pids $!"
-until_true test -s "$work/port"
+serve_http
 TMPDIR=$work/tmp XDG_CACHE_HOME=$work/cache
 mkdir "$TMPDIR"
 export TMPDIR XDG_CACHE_HOME

@@ -228,9 +228,7 @@ start_worker w-1 --slots exec=8
 first=$last
 start_worker w-2 --slots exec=8
 second=$last
-"$ARGOSY_TEST_HTTP_SERVER" --with-parent --port-file "$work/port" >/dev/null &
-pids="$pids $!"
-until_true test -s port
+serve_http
 http=http://$(sed -n "s/^http //p" port)
 until_true workers_are 2
 

@@ -3,9 +3,7 @@
 # was waiting for the disk, and so does its archive. And a worker that is ended while it archives.
 . "$(dirname "$0")/harness.sh"
 
-"$ARGOSY_TEST_HTTP_SERVER" --with-parent --port-file "$work/port" >/dev/null &
-pids="$pids $!"
-until_true test -s port
+serve_http
 at=http://127.0.0.1:$(sed -n 's/^http .*://p' port)
 argosy-broker --bind "$ARGOSY_CONNECT" --store memory --log warning 2>broker.log &
 pids="$pids $!"

@@ -76,9 +76,7 @@ grows_less() {
     ! $is_measured || [ $(($4 - $3)) -le "$1" ] || fail "$2 grew from $3 to $4 kB"
 }
 
-"$ARGOSY_TEST_HTTP_SERVER" --with-parent --port-file "$work/port" >/dev/null &
-pids="$pids $!"
-until_true test -s port
+serve_http
 port=$(sed -n 's/^http .*://p' port)
 start_broker
 start_worker steady

@@ -72,9 +72,7 @@ jars >>first
 [ "$(wc -l <first)" -eq 3 ] && [ "$(sort -u first | wc -l)" -eq 2 ] || fail "the jars are $(cat first)"
 
 # ---- a host that asks for time is left alone by all, though nobody gave a limit
-"$ARGOSY_TEST_HTTP_SERVER" --with-parent --port-file "$work/port" >/dev/null &
-pids="$pids $!"
-until_true test -s port
+serve_http
 at=127.0.0.1:$(sed -n 's/^http .*://p' port)
 ARGOSY_CONNECT=ipc://$work/second
 argosy-broker --bind "$ARGOSY_CONNECT" --store memory 2>second.log &

@@ -15,9 +15,7 @@ argosy-broker --bind "$ARGOSY_CONNECT" 2>broker.log &
 pids="$pids $!"
 argosy-worker --name w --kinds exec,fetch,analyze --allow-exec '*' --allow-net any --root / 2>w.log &
 pids="$pids $!"
-"$ARGOSY_TEST_HTTP_SERVER" --with-parent --port-file "$work/port" >/dev/null &
-pids="$pids $!"
-until_true test -s port
+serve_http
 url=http://127.0.0.1:$(sed -n 's/^http .*://p' port)
 
 # ---- fetch: 25 bytes in 2.5 seconds

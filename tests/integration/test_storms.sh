@@ -21,9 +21,7 @@ for i in 1 2; do
         --slots fetch=30,exec=20,analyze=1 2>"w-$i.log" &
     pids="$pids $!"
 done
-"$ARGOSY_TEST_HTTP_SERVER" --with-parent --port-file "$work/port" >/dev/null &
-pids="$pids $!"
-until_true test -s port
+serve_http
 port=$(sed -n 's/^http .*://p' port)
 
 # ---- a cancel that is provable
